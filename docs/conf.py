@@ -1,0 +1,43 @@
+"""How Sphinx builds the documentation."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+_HERE = Path(__file__).resolve().parent
+
+# The reference is rendered from this checkout, not from what may be installed.
+sys.path.insert(0, str(_HERE.parent))
+
+project = "lbproxy"
+try:
+    release = version("lbproxy")
+except PackageNotFoundError:
+    release = ""  # Not installed: built from a bare checkout.
+
+html_theme = "alabaster"
+nitpicky = False
+# Quotes are part of what is shown: one copies them into a file.
+smartquotes = False
+# reference-keys.rst is part of reference.rst, not a page of its own.
+exclude_patterns = ["_build", "reference-keys.rst"]
+
+
+def writeReferenceKeys(app: Sphinx) -> None:
+    """Render the keys of the configuration file from their declaration."""
+    from lbproxy.config.reference import referenceText
+
+    target = _HERE / "reference-keys.rst"
+    text = referenceText()
+    # An unchanged file keeps its time, so that Sphinx need not read it again.
+    if not target.exists() or target.read_text(encoding="utf-8") != text:
+        target.write_text(text, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> None:
+    """Have the reference written before Sphinx looks for its sources."""
+    app.connect("builder-inited", writeReferenceKeys)

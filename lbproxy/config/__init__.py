@@ -1,0 +1,1 @@
+"""TOML and command-line text, made into frozen configuration."""

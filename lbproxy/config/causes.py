@@ -1,0 +1,64 @@
+"""What Twisted's parsers raise, as the person who wrote the text would say it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from OpenSSL.crypto import Error as CertificateError
+from OpenSSL.SSL import Error as TLSError
+
+_SAYINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+    (
+        re.compile(
+            r"missing \d+ required (?:positional|keyword-only) arguments?: (.*)"
+        ),
+        lambda found: "it lacks " + found[1].replace("'", '"'),
+    ),
+    (
+        re.compile(r"unexpected keyword argument '(.*?)'"),
+        lambda found: f'"{found[1]}" is not known to it',
+    ),
+    (
+        re.compile(r"multiple values for argument '(.*?)'"),
+        lambda found: f'"{found[1]}" is given twice',
+    ),
+    (
+        re.compile(r"takes .* positional arguments? but \d+ (?:was|were) given"),
+        lambda found: "it has too many parts",
+    ),
+    (
+        re.compile(r"invalid literal for int\(\) with base 8: '(.*)'", re.DOTALL),
+        lambda found: f'"{found[1]}" is not an octal number',
+    ),
+    (
+        re.compile(r"invalid literal for int\(\) with base 10: '(.*)'", re.DOTALL),
+        lambda found: f'"{found[1]}" is not a whole number',
+    ),
+)
+"""CPython's wordings, and ours; one that is not here is passed on as it is."""
+
+
+def cause(error: BaseException) -> str:
+    """
+    The cause of an exception in a few words.
+
+    @param error: From code that is not ours; anything at all.
+    """
+    said = str(error)
+    if isinstance(error, TypeError | ValueError):
+        for pattern, saying in _SAYINGS:
+            if found := pattern.search(said):
+                return saying(found)
+    if isinstance(error, CertificateError | TLSError):
+        return f"the certificate or the key cannot be read: {said}"
+    if isinstance(error, OSError) and error.strerror:
+        return (
+            f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        )
+    if not said and error.__context__ is not None:
+        # Twisted wraps what a directory listing raised in an empty error.
+        return cause(error.__context__)
+    if isinstance(error, ValueError) and said:
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

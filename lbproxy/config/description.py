@@ -1,0 +1,68 @@
+"""
+The grammar of descriptions: C{tcp:8080:interface=127.0.0.1}.
+
+Twisted's endpoints are described so, and lbproxy writes pickers the same way.
+Twisted keeps its own reader of it to itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+
+@frozen
+class Description:
+    """
+    A description, taken apart.
+
+    @ivar positional: What stands between colons without an equals sign; the
+        first is the kind of endpoint, or the name of the picker.
+    @ivar named: What is written C{name=value}.
+    """
+
+    positional: tuple[str, ...]
+    named: Mapping[str, str] = field(factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Description:
+        """
+        Take a description apart.  A backslash takes the character after it
+        literally.
+
+        @raise ValueError: With one line that says what is wrong with it.
+        """
+        positional: list[str] = []
+        named: dict[str, str] = {}
+        for name, value in _fields(text):
+            if name is None:
+                positional.append(value)
+            elif name in named:
+                raise ValueError(f'"{name}" is given twice')
+            else:
+                named[name] = value
+        return cls(tuple(positional), named)
+
+
+def _fields(text: str) -> list[tuple[str | None, str]]:
+    """Each field's name, if it has one, and its value."""
+    fields: list[tuple[str | None, str]] = []
+    name: str | None = None
+    read = ""
+    characters = iter(text)
+    for character in characters:
+        if character == ":":
+            fields.append((name, read))
+            name, read = None, ""
+        elif character == "=" and name is None:
+            # Only the first: everything after it, "=" too, is the value.
+            name, read = read, ""
+        elif character == "\\":
+            escaped = next(characters, None)
+            if escaped is None:
+                raise ValueError("a backslash at the end takes nothing literally")
+            read += escaped
+        else:
+            read += character
+    return [*fields, (name, read)]

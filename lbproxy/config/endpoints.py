@@ -1,0 +1,228 @@
+"""
+Endpoint descriptions, checked and made into Twisted's endpoints.
+
+Twisted raises whatever its parsers happen to stumble over, and accepts ports
+that no socket has; here each fault becomes one line that a person can act on.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.interfaces import (
+    IStreamClientEndpoint,
+    IStreamClientEndpointStringParserWithReactor,
+    IStreamServerEndpoint,
+    IStreamServerEndpointStringParser,
+)
+from twisted.plugin import getPlugins
+
+from .causes import cause
+from .description import Description
+from .place import Place, knownOnes
+
+_SERVER = Place("server endpoint")
+_CLIENT = Place("client endpoint")
+
+_SERVER_PORT = {"tcp": 1, "tcp6": 1, "ssl": 1, "tls": 2}
+"""The position of the port, after the kind, where it is not given by name."""
+
+_LONGEST_PATH = 107
+"""In bytes: C{sun_path} of unix(7), less the zero byte at its end."""
+
+_SERVER_BACKLOG = {"tcp": 3, "tcp6": 2, "unix": 3, "ssl": 7, "tls": 3}
+"""The position of the backlog, likewise."""
+
+
+def serverEndpoint(
+    reactor: Any, text: str, place: Place = _SERVER, backlog: int | None = None
+) -> IStreamServerEndpoint:
+    """
+    Make the endpoint that a description describes.
+
+    @param reactor: What it will listen with.
+    @param text: A Twisted server endpoint description.
+    @param place: Where it was written.
+    @param backlog: For a kind that has one, unless the description names it.
+    @raise ConfigurationError: If there can be no such endpoint.
+    """
+    description = _parsed(text, place)
+    endpoint: IStreamServerEndpoint
+    endpoint = _made(serverFromString, reactor, withBacklog(text, backlog), text, place)
+    _checkServer(description, text, place)
+    return endpoint
+
+
+def clientEndpoint(
+    reactor: Any, text: str, place: Place = _CLIENT
+) -> IStreamClientEndpoint:
+    """
+    Make the endpoint that a description describes.
+
+    @param reactor: What it will connect with.
+    @param text: A Twisted client endpoint description.
+    @param place: Where it was written.
+    @raise ConfigurationError: If there can be no such endpoint.
+    """
+    description = _parsed(text, place)
+    endpoint: IStreamClientEndpoint
+    endpoint = _made(clientFromString, reactor, text, text, place)
+    _checkClient(description, text, place)
+    return endpoint
+
+
+def checkServerDescription(reactor: Any, text: str, place: Place = _SERVER) -> None:
+    """
+    Refuse what L{serverEndpoint} would refuse, except that C{systemd:} is
+    looked at without the descriptors: they are inherited by the process that
+    is started, not by the one that checks its configuration beforehand.
+
+    @raise ConfigurationError: If there can be no such endpoint.
+    """
+    description = _parsed(text, place)
+    if description.positional[:1] == ("systemd",):
+        _checkSystemd(description, text, place)
+    else:
+        serverEndpoint(reactor, text, place)
+
+
+def checkClientDescription(reactor: Any, text: str, place: Place = _CLIENT) -> None:
+    """
+    Refuse what L{clientEndpoint} would refuse.
+
+    @raise ConfigurationError: If there can be no such endpoint.
+    """
+    clientEndpoint(reactor, text, place)
+
+
+def withBacklog(text: str, backlog: int | None) -> str:
+    """
+    C{text} with a backlog, if its kind has one and it names none: Twisted's own
+    default is 50.
+
+    @param text: A Twisted server endpoint description.
+    """
+    positional, named = _taken(Description.parse(text))
+    position = _SERVER_BACKLOG.get(positional[0], 0) if positional else 0
+    if backlog is None or "backlog" in named or len(positional) > position:
+        return text
+    return f"{text}:backlog={backlog}"
+
+
+def _taken(description: Description) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """The parts of a server's description, less the C{haproxy:} that wraps it."""
+    positional = description.positional
+    while positional[:1] == ("haproxy",):
+        positional = positional[1:]
+    return positional, description.named
+
+
+def _parsed(text: str, place: Place) -> Description:
+    try:
+        description = Description.parse(text)
+    except ValueError as error:
+        raise place.refuse(text, str(error)) from None
+    if description.positional[:1] in ((), ("",)):
+        raise place.refuse(text, "it does not begin with a kind of endpoint")
+    return description
+
+
+_UNKNOWN_KIND = re.compile(r"Unknown endpoint type: '(.*)'", re.DOTALL)
+
+
+def _made(
+    parse: Callable[[Any, str], Any], reactor: Any, said: str, text: str, place: Place
+) -> Any:
+    try:
+        return parse(reactor, said)
+    except Exception as error:
+        # A third party's parser may raise anything at all.
+        reason = cause(error)
+        if unknown := _UNKNOWN_KIND.search(reason):
+            known = knownOnes(_kinds(parse is serverFromString))
+            reason = f'unknown kind of endpoint "{unknown[1]}"; known: {known}'
+        elif isinstance(error, LookupError) and text.startswith("systemd:"):
+            reason = "systemd has passed no such descriptor to this process"
+        raise place.refuse(text, reason) from None
+
+
+def _checkServer(description: Description, text: str, place: Place) -> None:
+    """Look at what Twisted finds out only when it listens."""
+    positional, named = _taken(description)
+    kind = positional[0]
+    at = _SERVER_PORT.get(kind)
+    if at is not None:
+        _checkPorts([*positional[at : at + 1], *_some(named, "port")], 0, text, place)
+    if kind == "unix":
+        _checkPath([*positional[1:2], *_some(named, "address")], text, place)
+    if kind == "tls":
+        # Twisted reads a directory that does not exist as an empty one.
+        for directory in (*positional[1:2], *_some(named, "path")):
+            if not Path(directory).is_dir():
+                raise place.refuse(text, f'"{directory}" is not a directory')
+
+
+def _checkClient(description: Description, text: str, place: Place) -> None:
+    """Look at what Twisted finds out only when it connects."""
+    kind, *arguments = description.positional
+    named = description.named
+    if kind.lower() in ("tcp", "ssl", "tls"):
+        at = 0 if "host" in named else 1
+        ports = [*arguments[at : at + 1], *_some(named, "port")]
+        _checkPorts(ports, 1, text, place)
+        if "" in (*arguments[:1], *_some(named, "host")):
+            raise place.refuse(text, "the host is missing")
+        for inner in _some(named, "endpoint"):
+            _checkClient(_parsed(inner, place), text, place)
+    if kind.lower() == "unix":
+        _checkPath([*arguments[:1], *_some(named, "path")], text, place)
+
+
+def _some(named: Mapping[str, str], name: str) -> list[str]:
+    return [named[name]] if name in named else []
+
+
+def _checkPorts(written: Iterable[str], lowest: int, text: str, place: Place) -> None:
+    for port in written:
+        if not port.strip().isdecimal() or not lowest <= int(port) <= 65535:
+            raise place.refuse(text, f"a port is {lowest} to 65535, not {port}")
+
+
+def _checkPath(written: Iterable[str], text: str, place: Place) -> None:
+    for path in written:
+        if not path:
+            raise place.refuse(text, "the path is missing")
+        if len(path.encode("utf-8", "surrogatepass")) > _LONGEST_PATH:
+            reason = f"the path of a socket has at most {_LONGEST_PATH} bytes"
+            raise place.refuse(text, reason)
+
+
+def _checkSystemd(description: Description, text: str, place: Place) -> None:
+    _, *arguments = description.positional
+    names = ("domain", "index", "name")
+    given = dict(zip(names, arguments, strict=False))
+    unknown = [*arguments[3:], *(key for key in description.named if key not in names)]
+    if unknown:
+        raise place.refuse(text, f'"{unknown[0]}" is not known to systemd:')
+    given.update(description.named)
+    if not hasattr(socket, "AF_" + given.get("domain", "")):
+        raise place.refuse(text, "the domain has to be INET, INET6 or UNIX")
+    if ("index" in given) == ("name" in given):
+        raise place.refuse(text, "exactly one of index and name has to be given")
+    if not given.get("index", "0").isdecimal():
+        raise place.refuse(text, "an index is a whole number of 0 or more")
+
+
+def _kinds(serving: bool) -> set[str]:
+    """The kinds that one may write here."""
+    plugins: Iterable[Any] = (
+        getPlugins(IStreamServerEndpointStringParser)
+        if serving
+        else getPlugins(IStreamClientEndpointStringParserWithReactor)
+    )
+    return {"ssl", "tcp", "unix", *(plugin.prefix for plugin in plugins)}

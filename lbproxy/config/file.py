@@ -1,0 +1,51 @@
+"""From a TOML file to configuration."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from .model import Configuration
+from .place import ConfigurationError
+from .whole import configurationFromMapping
+
+
+def loadConfiguration(path: str) -> Configuration:
+    """
+    Read a configuration file.
+
+    @param path: The file, relative to the current directory; errors call it so.
+    @raise ConfigurationError: If it cannot be read, or anything in it cannot be
+        used.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        # A ValueError is a path that no file can have.
+        cause = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"{path}: cannot be read: {cause}") from None
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{path}: is not UTF-8 (at line {line})") from None
+    return configurationFromText(text, path)
+
+
+def configurationFromText(text: str, source: str) -> Configuration:
+    """
+    Make a configuration of what a file holds.
+
+    @param text: TOML.
+    @param source: What errors call it.
+    @raise ConfigurationError: If it is not TOML, or anything in it cannot be
+        used.
+    """
+    try:
+        document = tomllib.loads(text)
+    except RecursionError:
+        raise ConfigurationError(f"{source}: is nested too deeply") from None
+    except ValueError as error:
+        # TOMLDecodeError, or a number with more digits than int reads.
+        raise ConfigurationError(f"{source}: is not TOML: {error}") from None
+    return configurationFromMapping(document, source)

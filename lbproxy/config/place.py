@@ -1,0 +1,117 @@
+"""Where a configured value stands, and the one-line errors that name it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import islice
+from json import dumps
+from typing import Self
+
+from attrs import evolve, frozen
+
+_BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+_LONGEST = 80
+"""No more than this many characters of a value are repeated in an error."""
+
+
+class ConfigurationError(Exception):
+    """
+    Something in the configuration or the options cannot be used.  C{str} of it
+    is one line that names the file or option, the key, the value and the reason.
+    """
+
+    def __init__(self, line: str) -> None:
+        super().__init__(oneLine(line))
+
+
+@frozen
+class Place:
+    """
+    Where a value stands.
+
+    @ivar source: The file as it was named, or the option: C{--listen}.
+    @ivar path: The key path, written as TOML does: C{pool.web.backends[1].weight};
+        empty for the whole of the source.
+    """
+
+    source: str
+    path: str = ""
+
+    def key(self, name: str) -> Self:
+        """The place of one key of the table that stands here."""
+        bare = name and _BARE.issuperset(name)
+        written = name if bare else dumps(name, ensure_ascii=False)
+        return evolve(self, path=f"{self.path}.{written}" if self.path else written)
+
+    def item(self, index: int) -> Self:
+        """The place of one item of the list that stands here, from 0."""
+        return evolve(self, path=f"{self.path}[{index}]")
+
+    def refuse(self, value: object, reason: str) -> ConfigurationError:
+        """The error that says why the value that stands here cannot be used."""
+        key = f"{self.path} = " if self.path else ""
+        return ConfigurationError(f"{self.source}: {key}{shown(value)}: {reason}")
+
+    def lack(self, reason: str) -> ConfigurationError:
+        """The error that says why something has to stand here."""
+        key = f"{self.path}: " if self.path else ""
+        return ConfigurationError(f"{self.source}: {key}{reason}")
+
+
+def oneLine(text: str) -> str:
+    """C{text} with all that a terminal would not show plainly escaped."""
+    return "".join(
+        character
+        if character.isprintable()
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def shown(value: object) -> str:
+    """A value much as TOML writes it, on one line and not too long."""
+    text = oneLine(_written(value, depth=3))
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def _written(value: object, depth: int) -> str:
+    # Depth and length are bounded before anything is written: a hostile or
+    # broken file may nest thousands of tables, or hold a list of a million.
+    if isinstance(value, str):
+        return dumps(value[:_LONGEST], ensure_ascii=False)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        # Decimal digits of a huge number are refused by Python, and slow.
+        return str(value) if value.bit_length() <= 256 else hex(value)
+    if isinstance(value, Mapping):
+        if not depth:
+            return "{ ... }"
+        pairs = islice(value.items(), _LONGEST)
+        within = ", ".join(
+            f"{name[:_LONGEST]} = {_written(each, depth - 1)}" for name, each in pairs
+        )
+        return f"{{ {within} }}" if within else "{}"
+    if isinstance(value, Sequence):
+        if not depth:
+            return "[ ... ]"
+        items = islice(value, _LONGEST)
+        return f"[{', '.join(_written(each, depth - 1) for each in items)}]"
+    return str(value)
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """
+    Which of C{known} was most likely meant by C{name}.
+
+    @param known: Not empty.
+    """
+    # A cut-off of 0 always finds one: for a stranger to the file format any
+    # real key is a better hint than none.
+    return get_close_matches(name, known, n=1, cutoff=0.0)[0]
+
+
+def knownOnes(names: Iterable[str]) -> str:
+    """The names that could have been given, sorted, for an error."""
+    return ", ".join(sorted(names)) or "none"

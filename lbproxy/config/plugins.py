@@ -1,0 +1,244 @@
+"""
+Pickers and routers, found by the names that configuration gives them.
+
+A picker is named as a Twisted plugin is, or, like a router, as a Python object:
+C{python:package.module.Attribute}.  Whatever is wrong with code that is not
+ours becomes one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from inspect import iscoroutine, signature
+from typing import Any
+
+from attrs import field, frozen
+from twisted.plugin import IPlugin, getPlugins
+from twisted.python.reflect import namedAny
+from zope.interface import implementer
+from zope.interface.exceptions import Invalid
+from zope.interface.interface import InterfaceClass
+from zope.interface.verify import verifyObject
+
+from ..interfaces import IBackendPicker, IBackendPickerFactory, IRouter
+from ..words.connection import Connection
+from ..words.options import Option
+from .causes import cause
+from .model import PickerChoice
+from .place import ConfigurationError, Place, knownOnes, nearest
+
+_PYTHON = "python:"
+_PICKER = Place("picker")
+_ROUTER = Place("router")
+
+
+@implementer(IPlugin, IBackendPickerFactory)
+@frozen
+class PickerPlugin:
+    """
+    A picker's plugin, in the plainest form: put one into a module of
+    C{twisted/plugins/}, and the picker can be configured by its name.
+
+    @ivar name: In kebab-case.
+    @ivar make: Called with a value for each option, under its name with C{-}
+        written as C{_}.
+    @ivar options: By their kebab-case names.
+    """
+
+    name: str
+    make: Callable[..., IBackendPicker]
+    options: Mapping[str, Option] = field(factory=dict)
+
+    def build(self, **options: object) -> IBackendPicker:
+        """Make a picker for one pool."""
+        return self.make(**options)
+
+
+@implementer(IRouter)
+@frozen
+class CallableRouter:
+    """
+    A router that is one function.
+
+    @ivar function: Called with the connection; returns what L{IRouter.route}
+        does, so it may be C{async}.
+    """
+
+    function: Callable[[Connection], Any]
+
+    def route(self, connection: Connection) -> Any:
+        """Ask the function."""
+        return self.function(connection)
+
+
+def pickerFactories() -> Iterable[IBackendPickerFactory]:
+    """The factories that are installed as Twisted plugins."""
+    return getPlugins(IBackendPickerFactory)
+
+
+def buildPicker(
+    choice: PickerChoice,
+    place: Place = _PICKER,
+    factories: Iterable[IBackendPickerFactory] | None = None,
+) -> IBackendPicker:
+    """
+    Make the picker that was chosen, for one pool.
+
+    @param choice: A plugin's name; or C{python:} and the full name of a factory
+        (it provides L{IBackendPickerFactory}), of a picker (it provides
+        L{IBackendPicker}; options are refused), or of anything that, called
+        with the options as keyword arguments, returns a picker.
+    @param place: Where it was chosen.
+    @param factories: Where to look names up; the installed plugins by default.
+    @raise ConfigurationError: If there is no such picker, or it cannot be made.
+    """
+    blame = _Blame(place, str(choice))
+    if choice.name.startswith(_PYTHON):
+        found = _named(choice.name, blame)
+    else:
+        known = pickerFactories() if factories is None else factories
+        found = _factory(choice.name, known, blame)
+    picker: IBackendPicker = _picker(found, choice, blame)
+    _requireProvider(IBackendPicker, picker, choice.name, blame)
+    return picker
+
+
+def namedRouter(text: str, place: Place = _ROUTER) -> IRouter:
+    """
+    The router of a name.
+
+    @param text: C{python:} and the full name of a router (it provides
+        L{IRouter}), of a class that makes one when called without arguments, or
+        of a function, C{async} or not, that takes the connection.
+    @param place: Where it was named.
+    @raise ConfigurationError: If there is no such router.
+    """
+    blame = _Blame(place, text)
+    if not text.startswith(_PYTHON):
+        raise blame.refuse('expected "python:package.module.Attribute"')
+    found = _named(text, blame)
+    router: IRouter
+    if isinstance(found, type):
+        router = blame.call(f"{text} cannot be made", found)
+    elif IRouter.providedBy(found):
+        router = found
+    else:
+        return _callableRouter(found, text, blame)
+    _requireProvider(IRouter, router, text, blame)
+    return router
+
+
+@frozen
+class _Blame:
+    """Where the errors about one name point to."""
+
+    place: Place
+    written: str
+
+    def refuse(self, reason: str) -> ConfigurationError:
+        return self.place.refuse(self.written, reason)
+
+    def call(
+        self, complaint: str, function: Callable[..., Any], *arguments: object
+    ) -> Any:
+        """Call what is not ours."""
+        try:
+            return function(*arguments)
+        except ConfigurationError:
+            raise
+        except (Exception, SystemExit) as error:
+            # A module that is really a script may well exit when imported.
+            raise self.refuse(f"{complaint}: {cause(error)}") from None
+
+
+def _named(text: str, blame: _Blame) -> Any:
+    name = text.removeprefix(_PYTHON)
+    return blame.call(f"{name} cannot be imported", namedAny, name)
+
+
+def _factory(
+    name: str, factories: Iterable[IBackendPickerFactory], blame: _Blame
+) -> IBackendPickerFactory:
+    # A plugin directory that is on the path twice gives each plugin twice.
+    named = {str(getattr(each, "name", None)): each for each in factories}
+    if name not in named:
+        raise blame.refuse(f'there is no picker "{name}"; known: {knownOnes(named)}')
+    return named[name]
+
+
+def _picker(found: Any, choice: PickerChoice, blame: _Blame) -> Any:
+    """What the chosen object makes, or the object, if it is a picker itself."""
+    name = choice.name
+    if IBackendPickerFactory.providedBy(found):
+        _requireProvider(IBackendPickerFactory, found, name, blame)
+        wrong = f"{name} is not right"
+        options = blame.call(wrong, _options, found, choice, blame)
+        make = found.build
+    elif IBackendPicker.providedBy(found):
+        if choice.options:
+            raise blame.refuse(f"{name} is a picker already; it takes no options")
+        return found
+    elif callable(found):
+        make = found
+        options = {_asArgument(key): given for key, given in choice.options.items()}
+    else:
+        raise blame.refuse(
+            f"{name} is neither a picker, nor a picker factory, nor callable"
+        )
+    return blame.call(f"{name} cannot be built", lambda: make(**options))
+
+
+def _options(
+    factory: IBackendPickerFactory, choice: PickerChoice, blame: _Blame
+) -> dict[str, object]:
+    known = factory.options
+    for name in choice.options:
+        if not known:
+            raise blame.refuse(f"{choice.name} takes no options")
+        if name not in known:
+            hint = f'the nearest known one is "{nearest(name, list(known))}"'
+            raise blame.refuse(f'unknown option "{name}"; {hint}')
+    return {
+        _asArgument(name): (
+            blame.call(f'option "{name}"', option.parse, choice.options[name])
+            if name in choice.options
+            else option.default
+        )
+        for name, option in known.items()
+    }
+
+
+def _asArgument(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _requireProvider(
+    interface: InterfaceClass, found: Any, name: str, blame: _Blame
+) -> None:
+    if not interface.providedBy(found):
+        if iscoroutine(found):
+            found.close()  # Else Python warns that nobody awaited it.
+        kind = type(found).__name__
+        raise blame.refuse(
+            f"{name} made an object ({kind}) that does not provide {interface.__name__}"
+        )
+    try:
+        verifyObject(interface, found)
+    except Invalid as error:
+        # Its message is a list of lines.
+        said = " ".join(str(error).split())
+        raise blame.refuse(f"{name} is not right: {said}") from None
+
+
+def _callableRouter(function: Any, name: str, blame: _Blame) -> CallableRouter:
+    if not callable(function):
+        raise blame.refuse(f"{name} is neither a router nor callable")
+    try:
+        parameters = signature(function)
+    except (TypeError, ValueError):
+        return CallableRouter(function)  # Written in C, it may not tell.
+    try:
+        parameters.bind(None)
+    except TypeError as error:
+        raise blame.refuse(f"{name} cannot take the connection: {error}") from None
+    return CallableRouter(function)

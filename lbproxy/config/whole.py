@@ -1,0 +1,99 @@
+"""From the tables of one document to a configuration that is consistent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .keys import DOCUMENT
+from .model import (
+    Configuration,
+    ListenerConfiguration,
+    PoolConfiguration,
+    ProcessOptions,
+)
+from .place import Place, nearest
+
+
+def configurationFromMapping(
+    document: Mapping[str, object], source: str = "configuration"
+) -> Configuration:
+    """
+    Make a configuration of what a file would hold, already parsed: for a
+    program that embeds lbproxy and has no file.
+
+    @param document: What L{tomllib.loads} would return for the file.
+    @param source: What errors call it.
+    @raise ConfigurationError: If anything in it cannot be used.
+    """
+    return configurationAt(document, Place(source))
+
+
+def configurationAt(document: Mapping[str, object], place: Place) -> Configuration:
+    """
+    The same, for a document that knows where its keys were written.
+
+    @raise ConfigurationError: If anything in it cannot be used.
+    """
+    values = DOCUMENT.read(document, place)
+    pools = tuple(_pool(each) for each in values["pool"])
+    poolNames = [pool.name for pool in pools]
+    listeners = tuple(_listener(each, poolNames) for each in values["listener"])
+    if not listeners:
+        raise place.key("listener").lack(
+            "there is none; write at least one [[listener]]"
+        )
+    _requireDistinct(
+        ((each.name, each.place.key("name")) for each in listeners),
+        "another listener has this name",
+    )
+    _requireDistinct(
+        (
+            (listen, each.place.key("listen"))
+            for each in listeners
+            for listen in each.listen
+        ),
+        "this is listened on already",
+    )
+    return Configuration(
+        ProcessOptions(**values["process"]), values["log"]["access"], listeners, pools
+    )
+
+
+def _pool(values: Mapping[str, Any]) -> PoolConfiguration:
+    pool = PoolConfiguration(**values)
+    place = pool.place.key("backends")
+    _requireDistinct(
+        ((each.name, place.item(at)) for at, each in enumerate(pool.backends)),
+        "another backend of this pool has this name",
+    )
+    return pool
+
+
+def _listener(
+    values: Mapping[str, Any], poolNames: Sequence[str]
+) -> ListenerConfiguration:
+    """Fill in what depends on the rest: the name, and the only pool."""
+    place = values["place"].key("pool")
+    pool = values.get("pool")
+    if not poolNames:
+        raise place.lack("there is no pool; write a [pool.NAME]")
+    if pool is None:
+        if len(poolNames) > 1:
+            names = ", ".join(poolNames)
+            raise place.lack(f"required, since there is more than one pool: {names}")
+        pool = poolNames[0]
+    elif pool not in poolNames:
+        reason = f'no such pool; the nearest known one is "{nearest(pool, poolNames)}"'
+        raise place.refuse(pool, reason)
+    return ListenerConfiguration(
+        **{"name": values["listen"][0], **values, "pool": pool}
+    )
+
+
+def _requireDistinct(found: Iterable[tuple[str, Place]], reason: str) -> None:
+    seen = set()
+    for value, place in found:
+        if value in seen:
+            raise place.refuse(value, reason)
+        seen.add(value)

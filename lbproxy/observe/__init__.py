@@ -1,0 +1,1 @@
+"""What happens: the records of connections, written down."""

@@ -1,0 +1,99 @@
+"""The abnormal ends of connections, in the log: a few of each, then their number."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from twisted.logger import Logger, LogLevel
+from zope.interface import implementer
+
+from ..interfaces import IConnectionObserver
+from ..streams.deadlines import Deadlines
+from ..words.connection import Connection, End
+
+_A_FEW = 3
+"""How many ends of one kind are written in full within one second."""
+
+_WINDOW = 1.0
+
+_CLIENTS_OWN = frozenset(
+    {
+        End.CLIENT_RESET,
+        End.IDLE_TIMEOUT,
+        End.STALL_TIMEOUT,
+        End.HALF_CLOSE_TIMEOUT,
+        End.MAX_LIFETIME,
+        End.REFUSED_BY_ROUTER,
+        End.REFUSED_BY_PICKER,
+        End.TLS_FAILED,
+        End.DRAINED,
+    }
+)
+"""Ends that say nothing bad of a backend or of this program."""
+
+
+@implementer(IConnectionObserver)
+class EndsLog:
+    """
+    Logs each connection that did not simply finish, with all that is known.
+
+    Of each kind of end a few are written in full each second; the rest are
+    counted, and the count is written when the second is over, so that a flood
+    of failures can be read instead of filling the disk.
+    """
+
+    _log = Logger()
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._deadlines = deadlines
+        self._counts: dict[End, int] = {}
+
+    def opened(self, connection: Connection) -> None:
+        """Nothing has ended."""
+
+    def closed(self, connection: Connection) -> None:
+        """Log the end, unless it is a normal one."""
+        end = connection.end
+        if end is None or end.normal:
+            return
+        count = self._counts.get(end, 0)
+        self._counts[end] = count + 1
+        if count == 0:
+            self._deadlines.after(_WINDOW, lambda: self._windowOver(end))
+        if count < _A_FEW:
+            self._write(end, connection)
+
+    def _write(self, end: End, connection: Connection) -> None:
+        self._log.emit(
+            _level(end),
+            "{end}: connection {id} of listener {listener} from {client}, "
+            "pool {pool}, backend {backend}, tried in vain [{tried}], "
+            "{bytesFromClient} bytes in, {bytesFromBackend} out; {detail}",
+            end=str(end),
+            id=connection.id,
+            listener=connection.listener,
+            client=str(connection.client),
+            pool=connection.pool or "-",
+            backend="-" if connection.backend is None else connection.backend.name,
+            tried=", ".join(backend.name for backend in connection.tried),
+            bytesFromClient=connection.bytesFromClient,
+            bytesFromBackend=connection.bytesFromBackend,
+            detail=connection.detail or "no more is known",
+            connection=connection,
+        )
+
+    def _windowOver(self, end: End) -> None:
+        more = self._counts.pop(end) - _A_FEW
+        if more > 0:
+            self._log.emit(
+                _level(end),
+                "{end}: {more} more connections within a second",
+                end=str(end),
+                more=more,
+            )
+
+
+def _level(end: End) -> LogLevel:
+    if end is End.INTERNAL_ERROR:
+        return cast("LogLevel", LogLevel.critical)
+    return cast("LogLevel", LogLevel.info if end in _CLIENTS_OWN else LogLevel.warn)

@@ -1,0 +1,1 @@
+"""One client's journey, from accept to the end of the relay."""

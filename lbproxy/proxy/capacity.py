@@ -1,0 +1,107 @@
+"""
+As many connections as there are descriptors for, and no more.
+
+A client that is accepted with the last descriptor finds none left for its
+backend.  So the ports stop accepting a little before, the clients beyond wait
+in the kernel's backlog, and accepting goes on as soon as a connection ends.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+
+from twisted.internet.interfaces import IListeningPort, IPushProducer
+from twisted.logger import Logger
+
+from ..streams.deadlines import Deadlines
+
+_SPARE = 16
+"""Descriptors for log files, resolvers and whatever else opens one."""
+
+_BATCH = 100
+"""A port of Twisted's accepts up to this many clients before it looks up."""
+
+_RETRY = 1.0
+"""Seconds of rest after descriptors ran out though no connection has ended."""
+
+
+class Capacity:
+    """
+    Counts the connections of a process and pauses its ports when there are
+    enough.
+
+    @ivar limit: How many connections, of two descriptors each.
+    """
+
+    _log = Logger()
+
+    def __init__(self, deadlines: Deadlines, limit: int) -> None:
+        self.limit = limit
+        self._deadlines = deadlines
+        self._count = 0
+        self._ports: list[IPushProducer] = []
+        self._paused = False
+        self._told = False
+
+    def watch(self, port: IListeningPort) -> None:
+        """Pause and resume this port too, if it is of a kind that can be."""
+        if IPushProducer.providedBy(port):
+            self._ports.append(port)
+            if self._paused:
+                port.pauseProducing()
+
+    def unwatch(self) -> None:
+        """All ports are about to be closed."""
+        self._ports.clear()
+
+    def taken(self) -> None:
+        """A connection was accepted."""
+        self._count += 1
+        if self._count >= self.limit:
+            self._pause(f"{self._count} connections are as many as there may be")
+
+    def released(self) -> None:
+        """A connection is over."""
+        self._count -= 1
+        if self._paused and self._count < self.limit:
+            self._resume()
+
+    def exhausted(self) -> None:
+        """A descriptor was wanted and there was none."""
+        if not self._paused:
+            self._pause("out of descriptors")
+            self._deadlines.after(_RETRY, self._resume)
+
+    def _pause(self, why: str) -> None:
+        if self._paused:
+            return
+        self._paused = True
+        for port in self._ports:
+            port.pauseProducing()
+        if not self._told:
+            # Once: at the limit, ports pause and resume with each connection.
+            self._told = True
+            self._log.warn(
+                "{why}; new clients wait until one ends. The limit on descriptors "
+                "(ulimit -n) decides how many there may be.",
+                why=why,
+                connections=self._count,
+            )
+
+    def _resume(self) -> None:
+        if self._paused and self._count < self.limit:
+            self._paused = False
+            for port in self._ports:
+                port.resumeProducing()
+
+
+def affordable() -> int:
+    """How many connections this process has descriptors for, at least one."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    try:
+        used = len(os.listdir("/proc/self/fd"))
+    except OSError:
+        used = 32
+    spare = used + _SPARE + min(_BATCH, allowed // 10)
+    return max(1, (allowed - spare) // 2)

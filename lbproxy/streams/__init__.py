@@ -1,0 +1,1 @@
+"""How bytes travel: transports, and nothing of pools."""

@@ -1,0 +1,168 @@
+"""
+C{twistd lbproxy}: its options, and the service they ask for.
+
+Whatever is wrong with them is one line on standard error and exit status 1;
+Twisted's own way is the whole help text, or a traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, NoReturn
+
+from attrs import evolve
+from twisted.application.service import IService, MultiService
+from twisted.python import usage
+
+from .config.check import checkConfiguration
+from .config.commandline import configurationFromEndpoints
+from .config.file import loadConfiguration
+from .config.model import Configuration
+from .config.place import ConfigurationError
+from .ports import CannotStart
+from .service import LoadBalancer
+
+_PIPE = 74
+"""
+Bytes of an error that reach whoever started a daemon: twistd passes on 100, of
+which the name of the exception takes some.
+"""
+
+
+class Options(usage.Options):
+    """The options of C{twistd lbproxy}."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "A load balancer. With --listen alone it serves a demonstration; with "
+        "--backend it balances over the backends named; --config reads the whole "
+        "configuration from a TOML file."
+    )
+    optFlags = [
+        ["check", None, "Validate everything, start nothing; exit 0 if it is valid."],
+    ]
+    optParameters = [
+        [
+            "picker",
+            "p",
+            None,
+            "How to choose a backend: NAME[:key=value...]. [default: round-robin]",
+        ],
+        ["config", "c", None, "A TOML file; instead of --listen, --backend, --picker."],
+        ["access-log", None, None, "A file to log each connection to, or 'stdout'."],
+    ]
+    compData = usage.Completions(
+        optActions={
+            "config": usage.CompleteFiles("*.toml"),
+            "access-log": usage.CompleteFiles(),
+        }
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["listen"] = []
+        self["backend"] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """
+        Where clients come in: a Twisted server endpoint description, such as
+        tcp:8080. May be given several times.
+        """
+        self["listen"].append(endpoint)
+
+    def opt_backend(self, endpoint: str) -> None:
+        """
+        Where they go: a Twisted client endpoint description, such as
+        tcp:127.0.0.1:9001. May be given several times.
+        """
+        self["backend"].append(endpoint)
+
+    opt_l = opt_listen
+    opt_b = opt_backend
+
+    def parseOptions(self, options: list[str] | None = None) -> None:
+        """Parse them; an error is one line."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            _fail(f"{error} (twistd lbproxy --help lists the options)")
+
+    def parseArgs(self, *arguments: str) -> None:
+        """There are none besides options."""
+        if arguments:
+            raise usage.UsageError(f"unexpected argument: {arguments[0]}")
+
+    def postOptions(self) -> None:
+        """Make them into configuration, and if that is all, say that it is valid."""
+        try:
+            self["configuration"] = self._configuration()
+            if self["check"]:
+                checkConfiguration(_reactor(), self["configuration"])
+        except ConfigurationError as error:
+            _fail(str(error))
+        if self["check"]:
+            print("configuration is valid")
+            raise SystemExit(0)
+
+    def _configuration(self) -> Configuration:
+        if self["config"] is None:
+            return configurationFromEndpoints(
+                self["listen"], self["backend"], self["picker"], self["access-log"]
+            )
+        for other in ("listen", "backend", "picker"):
+            if self[other]:
+                raise ConfigurationError(f"--config excludes --{other}")
+        configuration = loadConfiguration(self["config"])
+        if self["access-log"] is not None:
+            configuration = evolve(configuration, accessLog=self["access-log"])
+        return configuration
+
+
+class CommandLineService(MultiService):
+    """
+    Holds the balancer of a C{twistd lbproxy}, and tells whoever started it why
+    it cannot start: in the foreground by one line and the exit status, as a
+    daemon through the launcher that is still waiting.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._madeBy = os.getpid()
+
+    def privilegedStartService(self) -> None:
+        """Start what needs privileges, or fail in the way that can be seen."""
+        try:
+            super().privilegedStartService()
+        except CannotStart as error:
+            if os.getpid() == self._madeBy:
+                _fail(str(error))
+            short = str(error).encode()[:_PIPE].decode("utf-8", "ignore")
+            raise CannotStart(short) from None
+
+
+def makeService(options: Options) -> IService:
+    """
+    The service of C{twistd lbproxy}, for L{IServiceMaker}.
+
+    @raise SystemExit: If what the options ask for cannot be had.
+    """
+    parent = CommandLineService()
+    try:
+        LoadBalancer(_reactor(), options["configuration"]).setServiceParent(parent)
+    except ConfigurationError as error:
+        _fail(str(error))
+    return parent
+
+
+def _reactor() -> Any:
+    # Not at the top: twistd installs the reactor it was asked for after it has
+    # imported this module.
+    from twisted.internet import reactor
+
+    return reactor
+
+
+def _fail(line: str) -> NoReturn:
+    sys.stderr.write(f"lbproxy: {line}\n")
+    raise SystemExit(1)

@@ -1,0 +1,1 @@
+"""What is spoken of: plain values that every other room uses."""

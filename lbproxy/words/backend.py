@@ -1,0 +1,65 @@
+"""A backend, and its membership of one pool."""
+
+from __future__ import annotations
+
+from attrs import define, field, frozen
+
+
+@frozen
+class Backend:
+    """
+    One place to send connections to.
+
+    @ivar connect: The Twisted client endpoint description, such as
+        C{"tcp:127.0.0.1:9001"}; kept as text, so that backends compare.
+    @ivar name: What logs and other people call it; the description itself
+        unless it was given a name.
+    @ivar weight: Its share of the connections, relative to the other members
+        of its pool: 1 to 65535.
+    """
+
+    connect: str
+    name: str = field()
+    weight: int = 1
+
+    @name.default
+    def _nameIsDescription(self) -> str:
+        return self.connect
+
+    def __attrs_post_init__(self) -> None:
+        if not 1 <= self.weight <= 65535:
+            raise ValueError(f"a weight is 1 to 65535, not {self.weight}")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@define(eq=False)
+class Member:
+    """
+    One backend in one pool, with its live state.  Its pool alone writes to it.
+
+    @ivar active: How many leases on it are held: connections being dialled or
+        relayed.
+    @ivar consecutiveFailures: Dials that failed since the last that worked.
+    @ivar ejections: How many times in a row it was ejected without a dial
+        that worked in between; each doubles the next ejection.
+    @ivar ejectedUntil: When it may be picked again, in the seconds of the
+        pool's clock, or L{None} while it is not ejected.
+    """
+
+    backend: Backend
+    active: int = 0
+    consecutiveFailures: int = 0
+    ejections: int = 0
+    ejectedUntil: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The backend's name."""
+        return self.backend.name
+
+    @property
+    def weight(self) -> int:
+        """The backend's weight, 1 to 65535."""
+        return self.backend.weight

@@ -1,0 +1,102 @@
+"""What is known about one client's connection, and how it ended."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from attrs import define, field, frozen
+
+from .backend import Backend
+
+
+class End(StrEnum):
+    """Why a connection ended; the values are the words of logs and metrics."""
+
+    CLIENT_CLOSED = "client-closed"
+    BACKEND_CLOSED = "backend-closed"
+    CLIENT_RESET = "client-reset"
+    BACKEND_RESET = "backend-reset"
+    IDLE_TIMEOUT = "idle-timeout"
+    STALL_TIMEOUT = "stall-timeout"
+    HALF_CLOSE_TIMEOUT = "half-close-timeout"
+    MAX_LIFETIME = "max-lifetime"
+    CONNECT_FAILED = "connect-failed"
+    DIAL_DEADLINE = "dial-deadline"
+    NO_BACKEND = "no-backend"
+    REFUSED_BY_ROUTER = "refused-by-router"
+    ROUTE_FAILED = "route-failed"
+    REFUSED_BY_PICKER = "refused-by-picker"
+    PICK_FAILED = "pick-failed"
+    TLS_FAILED = "tls-failed"
+    DRAINED = "drained"
+    INTERNAL_ERROR = "internal-error"
+
+    @property
+    def normal(self) -> bool:
+        """Whether one of the two sides simply finished."""
+        return self in _NORMAL
+
+
+_NORMAL = frozenset({End.CLIENT_CLOSED, End.BACKEND_CLOSED})
+
+
+@frozen
+class Address:
+    """
+    Where one end of a connection is.
+
+    @ivar host: An IP address as text, or the path of a UNIX socket, which is
+        empty for a client that bound none.
+    @ivar port: 0 to 65535, or L{None} for a UNIX socket.
+    """
+
+    host: str
+    port: int | None = None
+
+    def __str__(self) -> str:
+        if self.port is None:
+            return f"unix:{self.host}"
+        if ":" in self.host:
+            return f"[{self.host}]:{self.port}"
+        return f"{self.host}:{self.port}"
+
+
+@define(eq=False)
+class Connection:
+    """
+    What is known about one client's connection, from its first moment to the
+    record that the observers get.
+
+    All times are seconds of the reactor's clock (of the epoch, in production).
+
+    @ivar id: A number that no other connection of this process has; every log
+        event about the connection carries it.
+    @ivar listener: The name of the listener it came in by.
+    @ivar client: Where the client is.
+    @ivar local: The address it connected to.
+    @ivar opened: When it was accepted.
+    @ivar pool: The pool it was routed to, once it was.
+    @ivar tried: The backends that were dialled in vain, in order.
+    @ivar backend: The backend it was joined to, once it was.
+    @ivar connected: When it was joined, or L{None}.
+    @ivar bytesFromClient: How many bytes were read from the client.
+    @ivar bytesFromBackend: How many bytes were read from the backend.
+    @ivar closed: When both sides were gone, or L{None}.
+    @ivar end: Why it ended, once it has.
+    @ivar detail: A few words more about the end, often empty.
+    """
+
+    id: int
+    listener: str
+    client: Address
+    local: Address
+    opened: float
+    pool: str | None = None
+    tried: list[Backend] = field(factory=list)
+    backend: Backend | None = None
+    connected: float | None = None
+    bytesFromClient: int = 0
+    bytesFromBackend: int = 0
+    closed: float | None = None
+    end: End | None = None
+    detail: str = ""

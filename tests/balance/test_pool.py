@@ -1,0 +1,458 @@
+"""Pools: who may be picked, who has been claimed, and who is forgotten."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    rule,
+)
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from lbproxy.balance.health import EjectionOptions
+from lbproxy.balance.pickers import RoundRobin
+from lbproxy.balance.pool import (
+    DirectPools,
+    Lease,
+    LiveCandidates,
+    NarrowedCandidates,
+    Pool,
+)
+from lbproxy.interfaces import IBackendPicker, ICandidates, IMembershipObserver
+from lbproxy.words.backend import Backend, Member
+from lbproxy.words.connection import Address, Connection
+
+ONE_STRIKE = EjectionOptions(
+    consecutiveFailures=1, baseTime=10.0, maxTime=40.0, maxEjected=1.0
+)
+
+
+@implementer(IBackendPicker, IMembershipObserver)
+class FirstOfAll:
+    """Picks whoever is first, and remembers who it was told may be picked."""
+
+    def __init__(self) -> None:
+        self.present: list[Member] = []
+
+    def added(self, member: Member) -> None:
+        self.present.append(member)
+
+    def removed(self, member: Member) -> None:
+        self.present.remove(member)
+
+    def changed(self, member: Member) -> None:
+        """Nothing here depends on weights."""
+
+    def pick(self, candidates: ICandidates, connection: Connection) -> Member:
+        return candidates[0]
+
+
+@implementer(IBackendPicker)
+class LastOfAll:
+    """Picks whoever is last, and wants to be told nothing."""
+
+    def pick(self, candidates: ICandidates, connection: Connection) -> Member:
+        return candidates[len(candidates) - 1]
+
+
+def poolOf(size: int, ejection: EjectionOptions = ONE_STRIKE) -> Pool:
+    backends = [Backend(f"tcp:127.0.0.1:{9000 + at}") for at in range(size)]
+    return Pool("web", backends, FirstOfAll(), ejection)
+
+
+def leased(pool: Pool, member: Member) -> Lease:
+    lease = pool.lease(member)
+    assert lease is not None
+    return lease
+
+
+def fail(pool: Pool, member: Member, now: float) -> None:
+    """Let a connection to a member fail."""
+    lease = leased(pool, member)
+    lease.failed(now)
+    lease.release()
+
+
+def assertShows(view: ICandidates, members: list[Member]) -> None:
+    """Whichever way one looks at it, a view shows exactly these, in order."""
+    assert list(view) == members
+    assert len(view) == len(members)
+    assert [view[at] for at in range(len(members))] == members
+    assert all(member in view for member in members)
+    for beyond in (len(members), -1):
+        with pytest.raises(IndexError):
+            view[beyond]
+
+
+class TestViews:
+    @pytest.mark.parametrize("tried", [False, True], ids=["live", "narrowed"])
+    def test_interface(self, tried: bool) -> None:
+        """Both kinds of candidates are what pickers expect."""
+        pool = poolOf(2)
+        view = pool.candidates(0.0, pool.members[:1] if tried else ())
+        assert isinstance(view, NarrowedCandidates if tried else LiveCandidates)
+        assert verifyObject(ICandidates, view)
+
+    @pytest.mark.parametrize("thing", [None, 0, "a", [], Member(Backend("tcp:h:1"))])
+    def test_whatIsNoCandidate(self, thing: object) -> None:
+        """Whatever a picker returned, one can ask whether it is a candidate."""
+        pool = poolOf(2)
+        assert thing not in pool.candidates(0.0)
+        assert thing not in pool.candidates(0.0, pool.members[:1])
+
+    def test_sameObjectEachTime(self) -> None:
+        """Nothing is built for a first try."""
+        pool = poolOf(3)
+        assert pool.candidates(0.0) is pool.candidates(1.0)
+
+    def test_versionFollowsChanges(self) -> None:
+        """A picker that caches sees from the version that it must not."""
+        pool = poolOf(3)
+        view = pool.candidates(0.0)
+        retry = pool.candidates(0.0, pool.members[:1])
+        before, beforeRetry = view.version, retry.version
+        assert pool.candidates(0.0).version == before
+        fail(pool, pool.members[2], 0.0)
+        gone, goneRetry = view.version, retry.version
+        pool.candidates(10.0)
+        assert len({before, gone, view.version}) == 3
+        assert len({beforeRetry, goneRetry, retry.version}) == 3
+
+    def test_triedAreLeftOut(self) -> None:
+        """A retry sees everybody but those that failed it, each only once."""
+        pool = poolOf(5)
+        a, b, c, d, e = pool.members
+        assertShows(pool.candidates(0.0, [d, b, d]), [a, c, e])
+        assertShows(pool.candidates(0.0, [a]), [b, c, d, e])
+        assertShows(pool.candidates(0.0, [e, a]), [b, c, d])
+
+    def test_narrowedViewIsLive(self) -> None:
+        """While a picker awaits, a retry's candidates come and go as well."""
+        pool = poolOf(4)
+        a, b, c, d = pool.members
+        view = pool.candidates(0.0, [b])
+        fail(pool, a, 0.0)
+        assert a not in view
+        assertShows(view, [c, d])
+        fail(pool, b, 5.0)
+        assertShows(view, [c, d])
+        pool.candidates(10.0)
+        assertShows(view, [a, c, d])
+
+
+class TestEjection:
+    def test_outAndBackInPlace(self) -> None:
+        """An ejected member is no candidate, and then one again where it was."""
+        pool = poolOf(3)
+        a, b, c = pool.members
+        fail(pool, b, 0.0)
+        assertShows(pool.candidates(9.9), [a, c])
+        assertShows(pool.candidates(10.0), [a, b, c])
+
+    def test_ejectedTwiceIsOutTwiceAsLong(self) -> None:
+        """A member that fails again on its return is left alone for longer."""
+        pool = poolOf(2)
+        fail(pool, pool.members[0], 0.0)
+        # Nobody asked for candidates meanwhile, and still it had come back.
+        fail(pool, pool.members[0], 10.0)
+        assert pool.members[0] not in pool.candidates(29.9)
+        assert pool.members[0] in pool.candidates(30.0)
+
+    def test_successIsTold(self) -> None:
+        """A dial that works clears what failed before."""
+        pool = poolOf(2, EjectionOptions(consecutiveFailures=2, maxEjected=1.0))
+        a = pool.members[0]
+        for _ in range(10):
+            fail(pool, a, 0.0)
+            lease = leased(pool, a)
+            lease.succeeded()
+            lease.release()
+        assert a in pool.candidates(0.0)
+
+    def test_poolOfOneNeverEjects(self) -> None:
+        """By default the only backend there is stays in use."""
+        pool = poolOf(1, EjectionOptions())
+        for _ in range(100):
+            fail(pool, pool.members[0], 0.0)
+        assertShows(pool.candidates(0.0), list(pool.members))
+
+    def test_allDownMeansTryAll(self) -> None:
+        """With everybody ejected, connections try them rather than give up."""
+        pool = poolOf(3)
+        a, b, c = pool.members
+        for member in (c, a, b):
+            fail(pool, member, 0.0)
+        assertShows(pool.candidates(1.0), [a, b, c])
+        assertShows(pool.candidates(1.0, [b]), [a, c])
+        assertShows(pool.candidates(1.0, [a, b, c]), [])
+
+    def test_theEjectedAreTheLastResort(self) -> None:
+        """When all that are available were tried, the others are."""
+        pool = poolOf(3)
+        a, b, c = pool.members
+        fail(pool, b, 0.0)
+        assertShows(pool.candidates(1.0, [a]), [c])
+        assertShows(pool.candidates(1.0, [a, c]), [b])
+        assertShows(pool.candidates(1.0, [a, c, b]), [])
+
+    def test_noMembers(self) -> None:
+        """A pool without members has no candidates."""
+        assertShows(poolOf(0).candidates(0.0), [])
+
+    def test_thePickerIsTold(self) -> None:
+        """A picker that keeps its own structure hears of all that happens."""
+        picker = FirstOfAll()
+        pool = Pool("web", [Backend("a"), Backend("b")], picker, ONE_STRIKE)
+        a, b = pool.members
+        assert picker.present == [a, b]
+        fail(pool, a, 0.0)
+        assert picker.present == [b]
+        pool.candidates(10.0)
+        assert picker.present == [b, a]
+
+    def test_aPickerThatDoesNotCareIsNotTold(self) -> None:
+        """The simplest picker is one method."""
+        pool = Pool("web", [Backend("a"), Backend("b")], LastOfAll(), ONE_STRIKE)
+        fail(pool, pool.members[0], 0.0)
+        assertShows(pool.candidates(0.0), [pool.members[1]])
+        assertShows(pool.candidates(10.0), list(pool.members))
+
+    def test_roundRobinSharesAnOutage(self) -> None:
+        """With everybody ejected, round robin still spreads what comes."""
+        backends = [Backend(name) for name in "abc"]
+        pool = Pool("web", backends, RoundRobin(), ONE_STRIKE)
+        for member in pool.members:
+            fail(pool, member, 0.0)
+        connection = Connection(1, "web", Address("h", 1), Address("h", 2), 0.0)
+        picks = Counter(
+            pool.picker.pick(pool.candidates(1.0), connection) for _ in range(30)
+        )
+        assert picks == dict.fromkeys(pool.members, 10)
+
+
+class TestLease:
+    def test_countsFromTheStart(self) -> None:
+        """A claim counts before the dial, until it is given up."""
+        pool = poolOf(2)
+        a, b = pool.members
+        first, second = leased(pool, a), leased(pool, a)
+        assert (a.active, b.active) == (2, 0)
+        first.release()
+        second.release()
+        assert a.active == 0
+
+    def test_namesItsMember(self) -> None:
+        """A lease says whom it is on."""
+        pool = poolOf(1)
+        lease = leased(pool, pool.members[0])
+        assert lease.member is pool.members[0]
+        assert lease.backend is pool.members[0].backend
+
+    def test_onlyOnce(self) -> None:
+        """To release twice is an error, and does not spoil the count."""
+        pool = poolOf(1)
+        lease = leased(pool, pool.members[0])
+        lease.release()
+        with pytest.raises(RuntimeError, match="released before"):
+            lease.release()
+        assert pool.members[0].active == 0
+
+    def test_outcomesOnlyWhileHeld(self) -> None:
+        """What is told through a spent lease is an error, and changes nothing."""
+        pool = poolOf(2)
+        lease = leased(pool, pool.members[0])
+        lease.release()
+        with pytest.raises(RuntimeError):
+            lease.succeeded()
+        with pytest.raises(RuntimeError):
+            lease.failed(0.0)
+        assert pool.members[0] in pool.candidates(0.0)
+
+    def test_strangersCannotBeLeased(self) -> None:
+        """A member of another pool is no choice at all: choose again."""
+        stranger = poolOf(1).members[0]
+        assert poolOf(1).lease(stranger) is None
+        assert stranger.active == 0
+
+    def test_ejectedMembersCan(self) -> None:
+        """The last resort can be claimed like anybody else."""
+        pool = poolOf(1)
+        fail(pool, pool.members[0], 0.0)
+        leased(pool, pool.members[0]).release()
+
+
+class TestDirectPools:
+    def test_aPoolOfOne(self) -> None:
+        """A backend that is in no pool is the only member of one."""
+        pool = DirectPools().pool(Backend("tcp:h:1"))
+        assert pool.name == "direct"
+        assert [member.backend for member in pool.members] == [Backend("tcp:h:1")]
+
+    def test_equalBackendsShareOne(self) -> None:
+        """Connections to equal backends are counted together."""
+        pools = DirectPools()
+        pool = pools.pool(Backend("tcp:h:1"))
+        assert pools.pool(Backend("tcp:h:1")) is pool
+        assert pools.pool(Backend("tcp:h:2")) is not pool
+        assert pools.pool(Backend("tcp:h:1", weight=2)) is not pool
+
+    def test_forgottenWithTheLastLease(self) -> None:
+        """What nobody uses any more is gone, even if a spent lease is kept."""
+        pools = DirectPools()
+        backend = Backend("tcp:h:1")
+        gc.disable()  # it must not take a collection of cycles
+        try:
+            leases = [
+                leased(pool, pool.members[0])
+                for pool in [pools.pool(backend), pools.pool(backend)]
+            ]
+            assert leases[0].member.active == 2
+            leases[0].release()
+            assert len(pools) == 1
+            leases[1].release()
+            assert len(pools) == 0
+        finally:
+            gc.enable()
+
+    def test_neverLeased(self) -> None:
+        """A router that names a new backend each time does not fill memory."""
+        pools = DirectPools()
+        for at in range(100):
+            pools.pool(Backend(f"tcp:h:{at}")).candidates(0.0)
+        assert len(pools) == 0
+
+
+class Expected:
+    """What one member should be like, by the simplest account."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.ejections = 0
+        self.until: float | None = None
+        self.held = 0
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """Anything that connections and time can do to a pool, beside a model."""
+
+    leases: Bundle[Lease] = Bundle("leases")
+
+    @initialize(
+        size=st.integers(1, 6),
+        share=st.sampled_from([0.0, 0.34, 0.5, 1.0]),
+        enough=st.integers(0, 3),
+    )
+    def build(self, size: int, share: float, enough: int) -> None:
+        self.enough = enough
+        self.limit = int(share * size)
+        self.picker = FirstOfAll()
+        self.pool = Pool(
+            "web",
+            [Backend(f"tcp:h:{at}") for at in range(size)],
+            self.picker,
+            EjectionOptions(enough, 10.0, 45.0, share),
+        )
+        self.now = 0.0
+        self.model = {member: Expected() for member in self.pool.members}
+        self.live = self.pool.candidates(0.0)
+
+    def comeBack(self) -> None:
+        for expected in self.model.values():
+            if expected.until is not None and expected.until <= self.now:
+                expected.until = None
+                expected.failures = min(expected.failures, self.enough - 1)
+
+    def available(self) -> list[Member]:
+        return [m for m, expected in self.model.items() if expected.until is None]
+
+    def ejected(self) -> list[Member]:
+        return [m for m, expected in self.model.items() if expected.until is not None]
+
+    @rule(seconds=st.integers(0, 25))
+    def wait(self, seconds: int) -> None:
+        self.now += seconds
+
+    @rule(data=st.data())
+    def candidates(self, data: st.DataObject) -> None:
+        tried = data.draw(st.lists(st.sampled_from(self.pool.members), max_size=4))
+        view = self.pool.candidates(self.now, tried)
+        self.comeBack()
+        untried = [m for m in self.available() if m not in tried]
+        lastResort = [m for m in self.ejected() if m not in tried]
+        assertShows(view, untried or lastResort)
+        assert not any(member in view for member in tried)
+
+    @rule(target=leases, data=st.data())
+    def lease(self, data: st.DataObject) -> Lease:
+        member = data.draw(st.sampled_from(self.pool.members))
+        self.model[member].held += 1
+        return leased(self.pool, member)
+
+    @rule(lease=leases)
+    def succeed(self, lease: Lease) -> None:
+        lease.succeeded()
+        expected = self.model[lease.member]
+        expected.failures = 0
+        if expected.until is None:
+            expected.ejections = 0
+
+    @rule(lease=leases, times=st.integers(1, 3))
+    def fail(self, lease: Lease, times: int) -> None:
+        for _ in range(times):
+            lease.failed(self.now)
+            self.comeBack()
+            expected = self.model[lease.member]
+            expected.failures += 1
+            if (
+                self.enough
+                and expected.failures >= self.enough
+                and expected.until is None
+                and len(self.ejected()) < self.limit
+            ):
+                expected.until = self.now + min(10 * 2**expected.ejections, 45)
+                expected.ejections += 1
+
+    @rule(lease=consumes(leases))
+    def release(self, lease: Lease) -> None:
+        lease.release()
+        self.model[lease.member].held -= 1
+        with pytest.raises(RuntimeError):
+            lease.release()
+
+    @invariant()
+    def membersAreAsExpected(self) -> None:
+        for member, expected in self.model.items():
+            assert member.active == expected.held >= 0
+            assert member.consecutiveFailures == expected.failures
+            assert member.ejections == expected.ejections
+            assert member.ejectedUntil == expected.until
+
+    @invariant()
+    def neverTooManyEjected(self) -> None:
+        assert sum(m.ejectedUntil is not None for m in self.pool.members) <= self.limit
+
+    @invariant()
+    def theLiveViewIsWhoIsAvailable(self) -> None:
+        assert all(member.ejectedUntil is None for member in self.live)
+        assertShows(self.live, self.available())
+
+    @invariant()
+    def thePickerWasToldTheSame(self) -> None:
+        assert len(self.picker.present) == len(self.available())
+        assert set(self.picker.present) == set(self.available())
+
+
+PoolMachine.TestCase.settings = settings(
+    max_examples=100, stateful_step_count=40, deadline=None
+)
+TestPoolMachine = PoolMachine.TestCase
