@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -15,8 +15,8 @@ sys.path.insert(0, str(_HERE.parent))
 
 project = "lbproxy"
 try:
-    release = version("lbproxy")
-except PackageNotFoundError:
+    release = metadata.version("lbproxy")
+except metadata.PackageNotFoundError:
     release = ""  # Not installed: built from a bare checkout.
 
 html_theme = "alabaster"

@@ -43,7 +43,7 @@ from .proxy.session import Destination, Policy, SessionOptions
 from .streams.deadlines import Deadlines
 from .streams.relay import RelayOptions
 from .words.backend import Backend
-from .words.connection import End
+from .words.connection import Address, End
 
 
 class LoadBalancer(Service):
@@ -55,6 +55,8 @@ class LoadBalancer(Service):
     deferred fires after the last connection is gone.
 
     @ivar configuration: What it was made from.
+    @ivar addresses: Where it listens, in the order of configuration; this is
+        how to learn which port C{tcp:0} has become.
     """
 
     _log = Logger()
@@ -86,10 +88,10 @@ class LoadBalancer(Service):
         self._accessLog: AccessLog | None = None
         if configuration.accessLog != "none":
             self._accessLog = AccessLog(configuration.accessLog, reactor.seconds)
-        logs = [EndsLog(self._deadlines)]
-        self._observers = Observers(
-            [*logs, *([self._accessLog] if self._accessLog else []), *observers]
-        )
+        self._endsLog = EndsLog(self._deadlines)
+        logs = [self._endsLog, self._accessLog]
+        self._observers = Observers([*filter(None, logs), *observers])
+        self.addresses: list[Address] = []
         self._ports: Ports | None = None
         self._factories: list[ListenerFactory] = []
 
@@ -162,10 +164,12 @@ class LoadBalancer(Service):
 
     def _close(self) -> Deferred[Any]:
         ports, self._ports = self._ports, None
+        self.addresses.clear()
         return succeed(None) if ports is None else ports.close()
 
     def _stopped(self, result: object) -> None:
         self._factories.clear()
+        self._endsLog.close()
         if self._accessLog is not None:
             self._accessLog.close()
 
@@ -198,10 +202,12 @@ class LoadBalancer(Service):
                 port: IListeningPort, listener: ListenerConfiguration = listener
             ) -> None:
                 capacity.watch(port)
+                address = toAddress(port.getHost())
+                self.addresses.append(address)
                 self._log.info(
                     "Listener {listener} listens on {address} for pool {pool}",
                     listener=listener.name,
-                    address=str(toAddress(port.getHost())),
+                    address=str(address),
                     pool=listener.pool,
                 )
 

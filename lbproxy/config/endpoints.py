@@ -52,8 +52,10 @@ def serverEndpoint(
     @raise ConfigurationError: If there can be no such endpoint.
     """
     description = _parsed(text, place)
+    _checkDirectory(description, text, place)
     endpoint: IStreamServerEndpoint
-    endpoint = _made(serverFromString, reactor, withBacklog(text, backlog), text, place)
+    described = text if backlog is None else withBacklog(text, backlog)
+    endpoint = _made(serverFromString, reactor, described, text, place)
     _checkServer(description, text, place)
     return endpoint
 
@@ -100,16 +102,18 @@ def checkClientDescription(reactor: Any, text: str, place: Place = _CLIENT) -> N
     clientEndpoint(reactor, text, place)
 
 
-def withBacklog(text: str, backlog: int | None) -> str:
+def withBacklog(text: str, backlog: int) -> str:
     """
     C{text} with a backlog, if its kind has one and it names none: Twisted's own
     default is 50.
 
     @param text: A Twisted server endpoint description.
+    @raise ValueError: If it cannot be taken apart.
     """
     positional, named = _taken(Description.parse(text))
-    position = _SERVER_BACKLOG.get(positional[0], 0) if positional else 0
-    if backlog is None or "backlog" in named or len(positional) > position:
+    kind = positional[0] if positional else ""
+    # A kind that is not in the table has no backlog: there is no room for one.
+    if "backlog" in named or len(positional) > _SERVER_BACKLOG.get(kind, -1):
         return text
     return f"{text}:backlog={backlog}"
 
@@ -151,6 +155,19 @@ def _made(
         raise place.refuse(text, reason) from None
 
 
+def _checkDirectory(description: Description, text: str, place: Place) -> None:
+    """
+    Look at a directory of certificates before Twisted does: to it, one that
+    does not exist is empty, and one without a name is the current one, which it
+    would read with all that is below.
+    """
+    positional, named = _taken(description)
+    if positional[:1] == ("tls",):
+        for directory in (*positional[1:2], *_some(named, "path")):
+            if not directory or not Path(directory).is_dir():
+                raise place.refuse(text, f'"{directory}" is not a directory')
+
+
 def _checkServer(description: Description, text: str, place: Place) -> None:
     """Look at what Twisted finds out only when it listens."""
     positional, named = _taken(description)
@@ -160,11 +177,6 @@ def _checkServer(description: Description, text: str, place: Place) -> None:
         _checkPorts([*positional[at : at + 1], *_some(named, "port")], 0, text, place)
     if kind == "unix":
         _checkPath([*positional[1:2], *_some(named, "address")], text, place)
-    if kind == "tls":
-        # Twisted reads a directory that does not exist as an empty one.
-        for directory in (*positional[1:2], *_some(named, "path")):
-            if not Path(directory).is_dir():
-                raise place.refuse(text, f'"{directory}" is not a directory')
 
 
 def _checkClient(description: Description, text: str, place: Place) -> None:

@@ -92,7 +92,7 @@ class AccessLog:
             self._file = sys.__stdout__
         else:
             path = Path(self._path)
-            self._file = path.open("a", buffering=1, encoding="utf-8")  # noqa: SIM115
+            self._file = path.open("a", buffering=1, encoding="utf-8")
         self._looked = self._seconds()
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from twisted.logger import Logger, LogLevel
 from zope.interface import implementer
 
 from ..interfaces import IConnectionObserver
-from ..streams.deadlines import Deadlines
+from ..streams.deadlines import Deadline, Deadlines
 from ..words.connection import Connection, End
 
 _A_FEW = 3
@@ -47,6 +47,7 @@ class EndsLog:
     def __init__(self, deadlines: Deadlines) -> None:
         self._deadlines = deadlines
         self._counts: dict[End, int] = {}
+        self._windows: dict[End, Deadline] = {}
 
     def opened(self, connection: Connection) -> None:
         """Nothing has ended."""
@@ -59,9 +60,16 @@ class EndsLog:
         count = self._counts.get(end, 0)
         self._counts[end] = count + 1
         if count == 0:
-            self._deadlines.after(_WINDOW, lambda: self._windowOver(end))
+            self._windows[end] = self._deadlines.after(
+                _WINDOW, lambda: self._windowOver(end)
+            )
         if count < _A_FEW:
             self._write(end, connection)
+
+    def close(self) -> None:
+        """Write the counts that are still to be written."""
+        for end in list(self._windows):
+            self._windowOver(end)
 
     def _write(self, end: End, connection: Connection) -> None:
         self._log.emit(
@@ -83,6 +91,7 @@ class EndsLog:
         )
 
     def _windowOver(self, end: End) -> None:
+        self._windows.pop(end).cancel()
         more = self._counts.pop(end) - _A_FEW
         if more > 0:
             self._log.emit(

@@ -19,11 +19,11 @@ from typing import Protocol as Structural
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
-    IHalfCloseableDescriptor,
     IHalfCloseableProtocol,
     IHandshakeListener,
     INegotiated,
     IPushProducer,
+    ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -111,9 +111,7 @@ class Side(Protocol):
         secure = INegotiated.providedBy(self.transport)
         # Twisted's TLS has the method too, but it half-closes the TCP below
         # without a close_notify.
-        self._halfCloses = not secure and IHalfCloseableDescriptor.providedBy(
-            self.transport
-        )
+        self._halfCloses = not secure and ITCPTransport.providedBy(self.transport)
         if not secure:
             if isinstance(self.transport, FileDescriptor):
                 # Client endpoints put a wrapper in between that costs a call

@@ -65,7 +65,9 @@ def test_aFileAndAProgramHaveTheSameDefaults(table: Table, options: type) -> Non
             assert key.parse(key.default, PLACE) == ours[key.attribute]
 
 
-@pytest.mark.parametrize("key", [key for table in TABLES for key in table.keys], ids=str)
+@pytest.mark.parametrize(
+    "key", [key for table in TABLES for key in table.keys], ids=str
+)
 def test_everyKeyIsDocumented(key: Key) -> None:
     """A sentence, in the reference's style."""
     assert key.doc[0].isupper()
@@ -107,18 +109,24 @@ def test_pickerIsRead(written: object, choice: PickerChoice) -> None:
     [
         (
             5,
-            "pool.web.picker = 5: expected the name of a picker, "
-            '"NAME:key=value", or a table',
+            (
+                "pool.web.picker = 5: expected the name of a picker, "
+                '"NAME:key=value", or a table'
+            ),
         ),
         (
             "",
-            'pool.web.picker = "": expected the name of a picker, '
-            '"NAME:key=value", or a table',
+            (
+                'pool.web.picker = "": expected the name of a picker, '
+                '"NAME:key=value", or a table'
+            ),
         ),
         (
             "hash:client",
-            'pool.web.picker = "hash:client": expected "NAME" or '
-            '"NAME:key=value:key=value"',
+            (
+                'pool.web.picker = "hash:client": expected "NAME" or '
+                '"NAME:key=value:key=value"'
+            ),
         ),
         (
             ":a=1",
@@ -131,13 +139,14 @@ def test_pickerIsRead(written: object, choice: PickerChoice) -> None:
         ("a:b=1:b=1", 'pool.web.picker = "a:b=1:b=1": "b" is given twice'),
         (
             "python:a.B:c",
-            'pool.web.picker = "python:a.B:c": expected "NAME" or '
-            '"NAME:key=value:key=value"',
+            (
+                'pool.web.picker = "python:a.B:c": expected "NAME" or '
+                '"NAME:key=value:key=value"'
+            ),
         ),
         (
             {"size": 7},
-            "pool.web.picker = { size = 7 }: expected the name of a picker as "
-            '"name"',
+            'pool.web.picker = { size = 7 }: expected the name of a picker as "name"',
         ),
         ({"name": 7}, "pool.web.picker.name = 7: expected the name of a picker"),
     ],

@@ -41,13 +41,17 @@ def test_whatIsWrittenIsRead() -> None:
         ),
         (
             {"heigth": 2},
-            "house.toml: door.heigth = 2: unknown key; the nearest known one is "
-            '"height"',
+            (
+                "house.toml: door.heigth = 2: unknown key; the nearest known one is "
+                '"height"'
+            ),
         ),
         (
             {"open_at_night": True},
-            "house.toml: door.open_at_night = true: unknown key; the nearest known "
-            'one is "open-at-night"',
+            (
+                "house.toml: door.open_at_night = true: unknown key; the nearest known "
+                'one is "open-at-night"'
+            ),
         ),
         ([], "house.toml: door = []: expected a table, [door]"),
         ("open", 'house.toml: door = "open": expected a table, [door]'),

@@ -82,7 +82,11 @@ def test_goodValue(parser: Parser, written: object, value: object) -> None:
         (moreThanNone, 0, "key = 0: must be more than 0"),
         (moreThanNone, "0ms", 'key = "0ms": must be more than 0'),
         (moreThanNone, True, f"key = true: {A_DURATION}"),
-        (offOrBetween(1, 60), "500ms", 'key = "500ms": expected 0 for off, or 1s to 1m'),
+        (
+            offOrBetween(1, 60),
+            "500ms",
+            'key = "500ms": expected 0 for off, or 1s to 1m',
+        ),
         (offOrBetween(1, 60), 61, "key = 61: expected 0 for off, or 1s to 1m"),
         (wholeNumber(1, 9), 0, "key = 0: expected a whole number from 1 to 9"),
         (wholeNumber(1, 9), 10, "key = 10: expected a whole number from 1 to 9"),

@@ -1,0 +1,460 @@
+"""
+A network in memory, for the tests of lbproxy and of what is written for it.
+
+A whole balancer runs on it, without a socket and without waiting::
+
+    network = MemoryNetwork()
+    backend = network.backend("10.0.0.1", 80)
+    balancer = LoadBalancer.fromEndpoints(network, ["tcp:8080"], ["tcp:10.0.0.1:80"])
+    balancer.startService()
+    client = network.client(8080)
+    client.send(b"hello")
+    network.settle()
+    assert backend.accepted[0].received == b"hello"
+
+Time passes when the test says so: L{MemoryNetwork} is a L{Clock}.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import (
+    CannotListenError,
+    ConnectionAborted,
+    ConnectionDone,
+    ConnectionLost,
+    ConnectionRefusedError,
+    UserError,
+)
+from twisted.internet.interfaces import (
+    IConnector,
+    IConsumer,
+    IHalfCloseableProtocol,
+    IListeningPort,
+    IProducer,
+    IProtocol,
+    IPushProducer,
+    IReactorTCP,
+    ITCPTransport,
+)
+from twisted.internet.protocol import ClientFactory, Factory
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from .interfaces import IBackendPicker, ICandidates
+from .words.backend import Member
+from .words.connection import Address, Connection
+
+_END = object()
+_RESET = object()
+
+
+@implementer(ITCPTransport, IPushProducer, IConsumer)
+class MemoryTransport:
+    """
+    The near end of a connection: a transport that behaves as Twisted's TCP
+    transports do, with their buffer limit, their half-close and their traps.
+
+    @ivar far: The other end, in the hands of the test.
+    @ivar aborted: Whether C{abortConnection} was called.
+    """
+
+    bufferSize = 65536
+
+    def __init__(self, clock: Clock, host: IPv4Address, peer: IPv4Address) -> None:
+        self.far = Far(self)
+        self.aborted = False
+        self.connected = False
+        self.disconnecting = False
+        self._clock = clock
+        self._host = host
+        self._peer = peer
+        self._protocol: Any = None
+        self._outgoing = bytearray()
+        self._incoming: deque[object] = deque()
+        self._reading = True
+        self._noDelay = self._keepAlive = False
+        self._producer: Any = None
+        self._producerPaused = False
+        self._endingWrites = False
+        self._writesEnded = False
+        self._scheduled = False
+
+    def connect(self, protocol: IProtocol) -> None:
+        """Let a protocol have this transport."""
+        self._protocol = protocol
+        self.connected = True
+        protocol.makeConnection(self)
+
+    # What the protocol calls.
+
+    def getHost(self) -> IPv4Address:
+        """The near address."""
+        return self._host
+
+    def getPeer(self) -> IPv4Address:
+        """The far address."""
+        return self._peer
+
+    def getTcpNoDelay(self) -> bool:
+        """As it was set."""
+        return self._noDelay
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Of no consequence in memory."""
+        self._noDelay = enabled
+
+    def getTcpKeepAlive(self) -> bool:
+        """As it was set."""
+        return self._keepAlive
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """Of no consequence in memory."""
+        self._keepAlive = enabled
+
+    def write(self, data: bytes) -> None:
+        """Buffer what the far end has not taken yet."""
+        if not self.connected or self._writesEnded:
+            return
+        self._outgoing += data
+        if self._producer is not None and len(self._outgoing) > self.bufferSize:
+            self._producerPaused = True
+            self._producer.pauseProducing()
+        self._soon()
+
+    def writeSequence(self, data: Any) -> None:
+        """Write several pieces."""
+        self.write(b"".join(data))
+
+    def loseConnection(self) -> None:
+        """Close once the buffer is empty and nothing produces for it."""
+        if self._writesEnded:
+            self._lose(ConnectionDone())
+        else:
+            self.disconnecting = True
+            self._reading = False
+            self._soon()
+
+    def loseWriteConnection(self) -> None:
+        """End the stream once the buffer is empty."""
+        self._endingWrites = True
+        self._soon()
+
+    def abortConnection(self) -> None:
+        """Reset the connection."""
+        if self.connected and not self.aborted:
+            self.aborted = True
+            self._reading = False
+            self._outgoing.clear()
+            self.far.wasReset = True
+            self._clock.callLater(0, self._lose, ConnectionAborted())
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Pause and resume something that writes here."""
+        assert streaming, "only push producers are of use to a relay"
+        if self._producer is not None:
+            raise RuntimeError("there is a producer already")
+        self._producer = producer
+
+    def unregisterProducer(self) -> None:
+        """Let the producer go."""
+        self._producer = None
+        self._producerPaused = False
+        self._soon()
+
+    def pauseProducing(self) -> None:
+        """Stop reading."""
+        self._reading = False
+
+    def resumeProducing(self) -> None:
+        """Go on reading."""
+        self._reading = not self.disconnecting
+        self._soon()
+
+    def stopProducing(self) -> None:
+        """Close."""
+        self.loseConnection()
+
+    # What the network does, one turn at a time.
+
+    def _soon(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._clock.callLater(0, self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        if self.connected and self._reading and self._incoming:
+            self._read(self._incoming.popleft())
+        if self.connected and not self.aborted:
+            self._send()
+        if self.connected and self._reading and self._incoming:
+            self._soon()
+
+    def _read(self, item: object) -> None:
+        if isinstance(item, bytes):
+            self._protocol.dataReceived(item)
+        elif item is _RESET:
+            self._lose(ConnectionLost())
+        elif IHalfCloseableProtocol.providedBy(self._protocol):
+            self._reading = False
+            self._protocol.readConnectionLost()
+        else:
+            self._lose(ConnectionDone())
+
+    def _send(self) -> None:
+        taken = self.far._accept(self._outgoing)
+        del self._outgoing[:taken]
+        if self._outgoing:
+            return
+        if self._producer is not None and self._producerPaused:
+            self._producerPaused = False
+            self._producer.resumeProducing()
+        elif self._producer is not None and self.disconnecting:
+            return
+        elif self.disconnecting:
+            self._lose(ConnectionDone())
+        elif self._endingWrites and not self._writesEnded:
+            self._writesEnded = True
+            self.far.hasEnd = True
+            if IHalfCloseableProtocol.providedBy(self._protocol):
+                self._protocol.writeConnectionLost()
+
+    def _lose(self, reason: Exception) -> None:
+        if self.connected:
+            self.connected = False
+            self.far.hasEnd = self.far.hasEnd or isinstance(reason, ConnectionDone)
+            self.far.closed = True
+            if self._producer is not None:
+                self._producer.stopProducing()
+                self._producer = None
+            self._protocol.connectionLost(Failure(reason))
+
+
+class Far:
+    """
+    The far end of a connection: what a client or a backend does and sees.
+
+    @ivar received: What has arrived, and was taken.
+    @ivar hasEnd: Whether the end of the stream has arrived.
+    @ivar wasReset: Whether the connection was reset from the near side.
+    @ivar closed: Whether the near side is gone.
+    @ivar window: How many more bytes will be taken; L{None} is any number.
+    """
+
+    def __init__(self, near: MemoryTransport) -> None:
+        self.received = bytearray()
+        self.hasEnd = False
+        self.wasReset = False
+        self.closed = False
+        self.window: int | None = None
+        self._near = near
+
+    def send(self, data: bytes) -> None:
+        """Say something."""
+        self._near._incoming.append(bytes(data))
+        self._near._soon()
+
+    def end(self) -> None:
+        """End the stream; what is still sent to here will be taken."""
+        self._near._incoming.append(_END)
+        self._near._soon()
+
+    def reset(self) -> None:
+        """Reset the connection, behind what was said before."""
+        self._near._incoming.append(_RESET)
+        self._near._soon()
+
+    def stall(self) -> None:
+        """Take nothing from now on."""
+        self.window = 0
+
+    def take(self, length: int | None = None) -> None:
+        """Take so many bytes more; any number, if no length is given."""
+        self.window = None if length is None else (self.window or 0) + length
+        self._near._soon()
+
+    def _accept(self, data: bytearray) -> int:
+        taken = len(data) if self.window is None else min(self.window, len(data))
+        self.received += data[:taken]
+        if self.window is not None:
+            self.window -= taken
+        return taken
+
+
+@define(eq=False)
+class ScriptedBackend:
+    """
+    What listens, or does not, at one address.
+
+    @ivar answer: C{"accept"}, C{"refuse"}, or C{"hang"} for one that never
+        answers.
+    @ivar accepted: The far ends of the connections that were made to it.
+    @ivar dials: How many were tried.
+    """
+
+    answer: str = "accept"
+    accepted: list[Far] = field(factory=list)
+    dials: int = 0
+
+
+@implementer(IConnector)
+class _Connector:
+    def __init__(self, address: IPv4Address, factory: ClientFactory) -> None:
+        self._address = address
+        self._factory = factory
+        self.over = False
+
+    def disconnect(self) -> None:
+        self.stopConnecting()
+
+    def stopConnecting(self) -> None:
+        self.fail(UserError())
+
+    def connect(self) -> None:
+        raise RuntimeError("a connector of this network connects once")
+
+    def getDestination(self) -> IPv4Address:
+        return self._address
+
+    def fail(self, error: Exception) -> None:
+        if not self.over:
+            self.over = True
+            self._factory.clientConnectionFailed(self, Failure(error))
+
+
+@implementer(IListeningPort)
+class _Port:
+    def __init__(self, address: IPv4Address, close: Callable[[], object]) -> None:
+        self._address = address
+        self._close = close
+
+    def startListening(self) -> None:
+        """It does."""
+
+    def stopListening(self) -> Deferred[None]:
+        self._close()
+        return succeed(None)
+
+    def getHost(self) -> IPv4Address:
+        return self._address
+
+
+@implementer(IReactorTCP)
+class MemoryNetwork(Clock):
+    """A clock, and a network between addresses that exist in memory only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._backends: dict[tuple[str, int], ScriptedBackend] = {}
+        self._listening: dict[int, Factory] = {}
+        self._clients = 0
+
+    def backend(self, host: str, port: int) -> ScriptedBackend:
+        """What is at an address; there, nothing else is refused."""
+        return self._backends.setdefault((host, port), ScriptedBackend())
+
+    def client(self, port: int) -> Far:
+        """
+        Connect a client to a listening port.
+
+        @raise KeyError: If nothing listens there.
+        """
+        self._clients += 1
+        peer = IPv4Address("TCP", "192.0.2.1", 40000 + self._clients)
+        near = MemoryTransport(self, IPv4Address("TCP", "127.0.0.1", port), peer)
+        protocol = self._listening[port].buildProtocol(peer)
+        if protocol is None:
+            near.far.closed = True
+        else:
+            near.connect(protocol)
+        return near.far
+
+    def settle(self, seconds: float = 0.0) -> None:
+        """Let some time pass, and then happen whatever takes no time."""
+        self.advance(seconds)
+        while any(call.getTime() <= self.seconds() for call in self.getDelayedCalls()):
+            self.advance(0)
+
+    def listenTCP(
+        self, port: int, factory: Any, backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        """Let clients connect."""
+        if port in self._listening:
+            raise CannotListenError(interface, port, OSError(98, "Address in use"))
+        self._listening[port] = factory
+        factory.doStart()
+        address = IPv4Address("TCP", interface or "0.0.0.0", port)
+        return _Port(address, lambda: self._listening.pop(port, None))
+
+    def connectTCP(
+        self,
+        host: str,
+        port: int,
+        factory: Any,
+        timeout: float = 30,
+        bindAddress: object = None,
+    ) -> IConnector:
+        """Connect to what is at an address, in a moment."""
+        backend = self._backends.get((host, port), ScriptedBackend("refuse"))
+        backend.dials += 1
+        address = IPv4Address("TCP", host, port)
+        connector = _Connector(address, factory)
+        factory.doStart()
+        factory.startedConnecting(connector)
+        if backend.answer == "refuse":
+            self.callLater(0, connector.fail, ConnectionRefusedError())
+        elif backend.answer == "accept":
+            self.callLater(0, self._accept, backend, address, connector, factory)
+        return connector
+
+    def _accept(
+        self,
+        backend: ScriptedBackend,
+        address: IPv4Address,
+        connector: _Connector,
+        factory: ClientFactory,
+    ) -> None:
+        if connector.over:
+            return
+        connector.over = True
+        near = MemoryTransport(self, IPv4Address("TCP", "127.0.0.1", 39999), address)
+        protocol = factory.buildProtocol(address)
+        if protocol is None:
+            near.far.closed = True
+        else:
+            backend.accepted.append(near.far)
+            near.connect(protocol)
+
+
+def connectionFrom(host: str = "192.0.2.1", port: int = 40001) -> Connection:
+    """What is known about a client that has just come, for a picker or router."""
+    return Connection(1, "test", Address(host, port), Address("127.0.0.1", 8080), 0.0)
+
+
+def checkPicker(picker: IBackendPicker, candidates: ICandidates) -> Member:
+    """
+    Check what every picker that answers at once promises.
+
+    @param picker: Of the kind under test, not used before.
+    @param candidates: Whom it may choose from; not empty.
+    @return: Its first choice.
+    @raise AssertionError: If it breaks its promise.
+    """
+    verifyObject(IBackendPicker, picker)
+    before = list(candidates)
+    first = picker.pick(candidates, connectionFrom())
+    assert isinstance(first, Member), f"{first!r} is no member"
+    for number in range(2 * len(before)):
+        choice = picker.pick(candidates, connectionFrom(port=40001 + number))
+        assert choice in candidates, f"{choice!r} is no candidate"
+    assert list(candidates) == before, "a picker changed its candidates"
+    return first

@@ -1,0 +1,113 @@
+"""A configuration that passes its check can be run, as far as one can know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import define
+from twisted.internet.testing import MemoryReactorClock
+from zope.interface import implementer
+
+from lbproxy.config.check import checkConfiguration
+from lbproxy.config.commandline import configurationFromEndpoints
+from lbproxy.config.place import ConfigurationError
+from lbproxy.config.plugins import PickerPlugin
+from lbproxy.config.whole import configurationFromMapping
+from lbproxy.interfaces import IBackendPicker, ICandidates
+from lbproxy.words.backend import Member
+from lbproxy.words.connection import Connection
+
+
+@implementer(IBackendPicker)
+@define
+class First:
+    """A picker."""
+
+    def pick(self, candidates: ICandidates, connection: Connection) -> Member:
+        """Take the first."""
+        return candidates[0]
+
+
+def choose(connection: Connection) -> None:
+    """A router that refuses everybody."""
+
+
+FACTORIES = [PickerPlugin("first", First)]
+
+GOOD: dict[str, Any] = {
+    "listen": "tcp:8080",
+    "router": f"python:{__name__}.choose",
+    "picker": "first",
+    "backend": "tcp:localhost:80",
+}
+
+
+def check(**changes: str) -> MemoryReactorClock:
+    written = {**GOOD, **changes}
+    configuration = configurationFromMapping(
+        {
+            "listener": [
+                {
+                    "name": "web",
+                    "listen": written["listen"],
+                    "router": written["router"],
+                },
+                {"name": "other", "listen": "tcp:8081"},
+            ],
+            "pool": {
+                "web": {"picker": written["picker"], "backends": [written["backend"]]}
+            },
+        },
+        "lb.toml",
+    )
+    reactor = MemoryReactorClock()
+    checkConfiguration(reactor, configuration, FACTORIES)
+    return reactor
+
+
+def test_nothingListens() -> None:
+    """A good configuration passes, and the check leaves no trace."""
+    reactor = check()
+    assert reactor.tcpServers == []
+    assert reactor.tcpClients == []
+    assert reactor.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"listen": "tcp:x"},
+            'listener.web.listen = "tcp:x": "x" is not a whole number',
+        ),
+        (
+            {"router": "choose"},
+            (
+                'listener.web.router = "choose": expected '
+                '"python:package.module.Attribute"'
+            ),
+        ),
+        (
+            {"picker": "last"},
+            'pool.web.picker = "last": there is no picker "last"; known: first',
+        ),
+        (
+            {"backend": "tcp:x"},
+            'pool.web.backends[0] = "tcp:x": it lacks "port"',
+        ),
+    ],
+)
+def test_whatCannotRunIsNamed(changes: dict[str, str], line: str) -> None:
+    """Everything that is named in the file is looked at."""
+    with pytest.raises(ConfigurationError) as raised:
+        check(**changes)
+    assert str(raised.value) == f"lb.toml: {line}"
+
+
+def test_optionsAreNamed() -> None:
+    """On the command line it is the option that is named."""
+    configuration = configurationFromEndpoints(["tcp:1"], ["tcp:x"], "first")
+    with pytest.raises(ConfigurationError) as raised:
+        checkConfiguration(MemoryReactorClock(), configuration, FACTORIES)
+    assert str(raised.value) == '--backend: "tcp:x": it lacks "port"'

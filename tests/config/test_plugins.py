@@ -1,0 +1,441 @@
+"""Pickers and routers are found by name, and their faults stay one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define, frozen
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from lbproxy.config.model import PickerChoice
+from lbproxy.config.place import ConfigurationError, Place
+from lbproxy.config.plugins import (
+    CallableRouter,
+    PickerPlugin,
+    buildPicker,
+    namedRouter,
+    pickerFactories,
+)
+from lbproxy.interfaces import (
+    IBackendPicker,
+    IBackendPickerFactory,
+    ICandidates,
+    IRouter,
+)
+from lbproxy.words.backend import Member
+from lbproxy.words.connection import Address, Connection
+from lbproxy.words.options import Option
+from lbproxy.words.units import parseDuration
+
+PLACE = Place("lb.toml", "pool.web.picker")
+CONNECTION = Connection(1, "web", Address("::1", 1), Address("::1", 2), 0.0)
+
+
+@implementer(IBackendPicker)
+@frozen
+class Sticky:
+    """A picker with options."""
+
+    window: float = 1.0
+    tableSize: int = 7
+
+    def pick(self, candidates: ICandidates, connection: Connection) -> Member:
+        """Take the first."""
+        return candidates[0]
+
+
+def makeSticky(window: float, table_size: int) -> Sticky:
+    """As plugins get their options: by keyword, with underscores."""
+    return Sticky(window, table_size)
+
+
+def parseSize(written: object) -> object:
+    """Only one kind of thing is allowed."""
+    if written == "odd":
+        raise RuntimeError("never seen such a thing")
+    return int(str(written))
+
+
+STICKY = PickerPlugin(
+    "sticky",
+    makeSticky,
+    {
+        "window": Option(parseDuration, 2.0, "How long."),
+        "table-size": Option(parseSize, 5, "How many."),
+    },
+)
+PLAIN = PickerPlugin("plain", Sticky)
+FACTORIES = [STICKY, PLAIN]
+
+ready = Sticky()
+
+
+@implementer(IBackendPicker)
+class NoPicker:
+    """Promises more than it has."""
+
+
+@implementer(IBackendPickerFactory)
+class NoFactory:
+    """Promises more than it has."""
+
+
+@implementer(IBackendPickerFactory)
+class OddFactory:
+    """Has what it promises, but not of the kind it promised."""
+
+    name = "odd"
+    options = None
+
+    def build(self, **options: object) -> IBackendPicker:
+        """Is never reached."""
+        raise AssertionError
+
+
+noPicker = NoPicker()
+noFactory = NoFactory()
+oddFactory = OddFactory()
+number = 5
+
+
+async def lateSticky() -> Sticky:
+    """A picker is not waited for."""
+    return ready
+
+
+def broken() -> Sticky:
+    """Something that does not work."""
+    raise RuntimeError("out of\nluck")
+
+
+def python(name: str) -> str:
+    """This module's object, as configuration names it."""
+    return f"python:{__name__}.{name}"
+
+
+def build(name: str, /, **options: object) -> IBackendPicker:
+    return buildPicker(PickerChoice(name, options), PLACE, FACTORIES)
+
+
+def refusal(choice: PickerChoice) -> str:
+    with pytest.raises(ConfigurationError) as raised:
+        buildPicker(choice, PLACE, FACTORIES)
+    return str(raised.value)
+
+
+def test_pluginsAreWhatTwistedExpects() -> None:
+    """The plugin class and the router that wraps a function keep their word."""
+    assert verifyObject(IBackendPickerFactory, STICKY)
+    assert verifyObject(IPlugin, STICKY)
+    assert verifyObject(IRouter, CallableRouter(print))
+
+
+def test_installedPluginsAreFound() -> None:
+    """Without a list of one's own, Twisted's plugins are searched."""
+    known = sorted({factory.name for factory in pickerFactories()})
+    with pytest.raises(ConfigurationError) as raised:
+        buildPicker(PickerChoice("no-such-picker"))
+    assert str(raised.value) == (
+        'picker: "no-such-picker": there is no picker "no-such-picker"; known: '
+        + (", ".join(known) or "none")
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "picker"),
+    [
+        ("plain", {}, Sticky()),
+        ("sticky", {}, Sticky(2.0, 5)),
+        ("sticky", {"window": "3s"}, Sticky(3.0, 5)),
+        ("sticky", {"window": 3, "table-size": "9"}, Sticky(3.0, 9)),
+        (python("STICKY"), {"window": "3s"}, Sticky(3.0, 5)),
+        (python("Sticky"), {}, Sticky()),
+        (python("Sticky"), {"window": "as written"}, Sticky("as written")),
+        (
+            python("makeSticky"),
+            {"window": 1, "table-size": 2},
+            Sticky(1, 2),
+        ),
+        (python("ready"), {}, ready),
+    ],
+)
+def test_pickerIsBuilt(name: str, options: dict[str, object], picker: object) -> None:
+    """A plugin parses its options and fills in the others; Python gets them raw."""
+    assert build(name, **options) == picker
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "reason"),
+    [
+        ("stikcy", {}, 'there is no picker "stikcy"; known: plain, sticky'),
+        ("plain", {"a": 1}, "plain takes no options"),
+        (
+            "sticky",
+            {"windwo": 1},
+            'unknown option "windwo"; the nearest known one is "window"',
+        ),
+        (
+            "sticky",
+            {"window": "x"},
+            (
+                'option "window": expected a duration of 0 or more: a number of '
+                'seconds, or such as "250ms", "5s", "10m", "1h"'
+            ),
+        ),
+        (
+            "sticky",
+            {"table-size": "odd"},
+            'option "table-size": RuntimeError: never seen such a thing',
+        ),
+        (
+            "python:",
+            {},
+            " cannot be imported: Empty module name",
+        ),
+        (
+            "python:no_such_module",
+            {},
+            "no_such_module cannot be imported: No module named 'no_such_module'",
+        ),
+        (
+            "python:no_such_module.Picker",
+            {},
+            (
+                "no_such_module.Picker cannot be imported: 'no_such_module.Picker' "
+                "does not name an object"
+            ),
+        ),
+        (
+            "python:json.Picker",
+            {},
+            (
+                "json.Picker cannot be imported: AttributeError: module 'json' has no "
+                "attribute 'Picker'"
+            ),
+        ),
+        (
+            python("number"),
+            {},
+            (
+                f"{python('number')} is neither a picker, nor a picker factory, nor "
+                "callable"
+            ),
+        ),
+        (
+            python("ready"),
+            {"window": 1},
+            f"{python('ready')} is a picker already; it takes no options",
+        ),
+        (
+            python("Sticky"),
+            {"windwo": 1},
+            f'{python("Sticky")} cannot be built: "windwo" is not known to it',
+        ),
+        (
+            python("makeSticky"),
+            {"window": 1},
+            f'{python("makeSticky")} cannot be built: it lacks "table_size"',
+        ),
+        (
+            python("broken"),
+            {},
+            f"{python('broken')} cannot be built: RuntimeError: out of\\nluck",
+        ),
+        (
+            python("lateSticky"),
+            {},
+            (
+                f"{python('lateSticky')} made an object (coroutine) that does not "
+                "provide IBackendPicker"
+            ),
+        ),
+        (
+            "python:builtins.dict",
+            {},
+            (
+                "python:builtins.dict made an object (dict) that does not provide "
+                "IBackendPicker"
+            ),
+        ),
+        (
+            python("oddFactory"),
+            {"a": 1},
+            f"{python('oddFactory')} takes no options",
+        ),
+        (
+            python("oddFactory"),
+            {},
+            (
+                f"{python('oddFactory')} is not right: AttributeError: 'NoneType' "
+                "object has no attribute 'items'"
+            ),
+        ),
+    ],
+)
+def test_pickerIsRefused(name: str, options: dict[str, object], reason: str) -> None:
+    """File, key, choice and reason are named; nothing of Python's is shown."""
+    choice = PickerChoice(name, options)
+    line = refusal(choice)
+    assert line.startswith('lb.toml: pool.web.picker = "')
+    assert line.endswith(f": {reason}")
+
+
+@pytest.mark.parametrize(
+    ("name", "lacks"),
+    [("noPicker", "pick(candidates, connection)"), ("noFactory", "build(**options)")],
+)
+def test_brokenPromises(name: str, lacks: str) -> None:
+    """What claims an interface without keeping it is caught before any client."""
+    line = refusal(PickerChoice(python(name)))
+    assert f"{python(name)} is not right: " in line
+    assert f"{lacks} attribute was not provided" in line
+
+
+@pytest.fixture
+def modules(tmp_path: Path) -> Iterator[Path]:
+    """A directory from which Python imports, as the current one is by twistd."""
+    sys.path.insert(0, str(tmp_path))
+    yield tmp_path
+    sys.path.remove(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        (
+            "import absent_module",
+            "ModuleNotFoundError: No module named 'absent_module'",
+        ),
+    ],
+)
+def test_importsThatFail(modules: Path, source: str, reason: str) -> None:
+    """The cause of a failing import is told, and only the balancer ends."""
+    name = f"failing_{abs(hash(source))}"
+    (modules / f"{name}.py").write_text(source)
+    assert refusal(PickerChoice(f"python:{name}.Picker")).endswith(
+        f": {name}.Picker cannot be imported: {reason}"
+    )
+
+
+@implementer(IRouter)
+@define
+class Steady:
+    """A router."""
+
+    def route(self, connection: Connection) -> str:
+        """Always the same."""
+        return "web"
+
+
+@implementer(IRouter)
+class NoRouter:
+    """Promises more than it has."""
+
+
+class Demanding:
+    """Cannot be made without help."""
+
+    def __init__(self, pools: int) -> None:
+        """Never happens."""
+
+
+class Router:
+    """Says nothing of interfaces."""
+
+
+def choose(connection: Connection) -> str:
+    """A router in its plainest form."""
+    return f"pool-{connection.id}"
+
+
+async def ask(connection: Connection) -> str:
+    """One that may take its time."""
+    return choose(connection)
+
+
+def forgetful() -> str:
+    """Takes too little."""
+    return "web"
+
+
+steady = Steady()
+bound = partial(choose)
+
+
+@pytest.mark.parametrize("name", ["steady", "Steady"])
+def test_routerIsFound(name: str) -> None:
+    """A router, or a class that makes one."""
+    assert namedRouter(python(name)) == steady
+
+
+@pytest.mark.parametrize("name", ["choose", "bound"])
+def test_functionIsARouter(name: str) -> None:
+    """A function is asked for each connection."""
+    router = namedRouter(python(name))
+    assert verifyObject(IRouter, router)
+    assert router.route(CONNECTION) == "pool-1"
+
+
+def test_coroutineFunctionIsARouter() -> None:
+    """An async function's answer is awaited by whoever asked."""
+    answer: Any = namedRouter(python("ask")).route(CONNECTION)
+    with pytest.raises(StopIteration) as stopped:
+        answer.send(None)
+    assert stopped.value.value == "pool-1"
+
+
+def test_builtInFunctionIsARouter() -> None:
+    """What cannot tell its parameters is taken at its word."""
+    assert namedRouter("python:operator.index") is not None
+    assert namedRouter("python:builtins.iter").route(b"") is not None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("shop.choose", 'expected "python:package.module.Attribute"'),
+        (
+            "python:json.choose",
+            (
+                "json.choose cannot be imported: AttributeError: module 'json' has no "
+                "attribute 'choose'"
+            ),
+        ),
+        (python("number"), f"{python('number')} is neither a router nor callable"),
+        (
+            python("Router"),
+            f"{python('Router')} made an object (Router) that does not provide IRouter",
+        ),
+        (
+            python("Demanding"),
+            f'{python("Demanding")} cannot be made: it lacks "pools"',
+        ),
+        (
+            python("forgetful"),
+            (
+                f"{python('forgetful')} cannot take the connection: too many "
+                "positional arguments"
+            ),
+        ),
+        (
+            python("NoRouter"),
+            f"{python('NoRouter')} is not right: The object",
+        ),
+    ],
+)
+def test_routerIsRefused(text: str, reason: str) -> None:
+    """Whatever cannot route is refused before any client comes."""
+    with pytest.raises(ConfigurationError) as raised:
+        namedRouter(text, Place("lb.toml", "listener.web.router"))
+    assert str(raised.value).startswith(
+        f'lb.toml: listener.web.router = "{text}": {reason}'
+    )

@@ -1,0 +1,120 @@
+"""
+What the integration tests start, and put away again: C{twistd lbproxy} and the
+backends it balances over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+import trustme
+
+from .daemon import LOOPBACK, Daemon
+from .peers import Backend, Conversation, Pages, Web
+
+
+class Start(Protocol):
+    """How a test starts C{twistd lbproxy}."""
+
+    def __call__(
+        self,
+        *options: str,
+        over: Sequence[Backend | Web | str] = (),
+        listen: Sequence[str] = (LOOPBACK,),
+        prefix: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        descriptors: Sequence[int] = (),
+    ) -> Daemon:
+        """
+        Start it and wait until it listens.
+
+        @param options: Further ones, for C{lbproxy}.
+        @param over: The backends, or their endpoint descriptions.
+        @param listen: Endpoint descriptions.
+        """
+
+
+class StartTwistd(Protocol):
+    """How a test starts any C{twistd}."""
+
+    def __call__(self, *arguments: str, listeners: int = 1, **how: object) -> Daemon:
+        """Start it and wait until so many endpoints listen."""
+
+
+@pytest.fixture
+def startTwistd(tmp_path: Path) -> Iterator[StartTwistd]:
+    """Start C{twistd} with any arguments; its log has to be clean at the end."""
+    started: list[Daemon] = []
+
+    def start(*arguments: str, listeners: int = 1, **how: object) -> Daemon:
+        directory = tmp_path / f"twistd-{len(started)}"
+        directory.mkdir()
+        daemon = Daemon(arguments, directory, **how)
+        started.append(daemon)
+        return daemon.untilListening(listeners)
+
+    with ExitStack() as stack:
+        yield start
+        for daemon in started:
+            stack.callback(daemon.stop)
+
+
+@pytest.fixture
+def start(startTwistd: StartTwistd) -> Start:
+    """Start C{twistd lbproxy}; its log has to be clean at the end."""
+
+    def start(
+        *options: str,
+        over: Sequence[Backend | Web | str] = (),
+        listen: Sequence[str] = (LOOPBACK,),
+        **how: object,
+    ) -> Daemon:
+        arguments = [f"--listen={each}" for each in listen]
+        for each in over:
+            connect = each if isinstance(each, str) else each.connect
+            arguments.append(f"--backend={connect}")
+        return startTwistd(
+            "lbproxy", *arguments, *options, listeners=len(listen), **how
+        )
+
+    return start
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Backend]]:
+    """Start a backend that has one kind of conversation, whatever is tried."""
+    started: list[Backend] = []
+
+    def serve(conversation: Conversation, *where: object) -> Backend:
+        started.append(Backend(conversation, *where))
+        return started[-1]
+
+    with ExitStack() as stack:
+        yield serve
+        for backend in started:
+            stack.callback(backend.close)
+    errors = [error for backend in started for error in backend.errors]
+    assert not errors
+
+
+@pytest.fixture
+def web() -> Iterator[Callable[..., Web]]:
+    """Start an HTTP server."""
+    with ExitStack() as stack:
+
+        def serve(name: str = "web", pages: type[Pages] = Pages) -> Web:
+            server = Web(name, pages)
+            stack.callback(server.close)
+            return server
+
+        yield serve
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """A certificate authority of the tests' own."""
+    return trustme.CA()

@@ -1,0 +1,239 @@
+"""
+C{twistd lbproxy} as whoever installs it runs it: a process of its own.
+
+Nothing of lbproxy is imported here.  A test starts a L{Daemon}, talks to it
+over real sockets, reads its log, and stops it by a signal.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from threading import Event
+from typing import TypeVar
+
+import psutil
+
+PATIENCE = 30.0
+"""Seconds after which something that has not happened will not happen."""
+
+TWISTD = str(Path(sys.executable).with_name("twistd"))
+"""The one that is installed beside the Python that runs the tests."""
+
+LOOPBACK = "tcp:0:interface=127.0.0.1"
+
+_LISTENS = re.compile(r" listens on (\S+)")
+_TROUBLE = re.compile(r"traceback|unhandled error|exception ignored", re.IGNORECASE)
+
+_Answer = TypeVar("_Answer")
+
+
+def eventually(
+    question: Callable[[], _Answer], what: str = "", within: float = PATIENCE
+) -> _Answer:
+    """
+    Ask again and again until the answer is true.
+
+    @param what: What is waited for, should it never come.
+    @return: The answer.
+    """
+    never = Event()
+    tries = max(1, int(within / 0.02))
+    for _ in range(tries):
+        answer = question()
+        if answer:
+            return answer
+        never.wait(0.02)
+    raise AssertionError(what or f"nothing came of {question} in {within} seconds")
+
+
+def steady(
+    question: Callable[[], object],
+    seconds: float = 0.5,
+    what: str = "it never came to rest",
+) -> None:
+    """Wait until an answer has been the same for some time."""
+    last: list[object] = []
+
+    def same() -> bool:
+        answer = question()
+        if last and last[0] != answer:
+            last.clear()
+        last.append(answer)
+        return len(last) > seconds / 0.02
+
+    eventually(same, what)
+
+
+def run(
+    *arguments: str,
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run C{twistd} to its end, which is expected soon."""
+    return subprocess.run(
+        [TWISTD, *arguments],
+        cwd=directory,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+class Daemon:
+    """
+    One C{twistd}, in the foreground of a process of its own.
+
+    @ivar directory: Where it runs; its log is in C{twistd.log}.
+    @ivar process: The running C{twistd}.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        directory: Path,
+        *,
+        prefix: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        descriptors: Sequence[int] = (),
+    ) -> None:
+        """
+        @param arguments: All that follows C{twistd --nodaemon}.
+        @param prefix: A command that executes the rest of its line.
+        @param descriptors: Which ones it inherits.
+        """
+        self.directory = directory
+        self._log = directory / "twistd.log"
+        options = ["--nodaemon", "--pidfile=", f"--logfile={self._log}"]
+        with (
+            (directory / "stdout").open("ab") as out,
+            (directory / "stderr").open("ab") as err,
+        ):
+            self.process = subprocess.Popen(
+                [*prefix, TWISTD, *options, *arguments],
+                cwd=directory,
+                env={**os.environ, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                pass_fds=descriptors,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Of the process that listens."""
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        """What it has logged so far."""
+        return _read(self._log)
+
+    @property
+    def stdout(self) -> str:
+        """What it has written to standard output, its log apart."""
+        return _read(self.directory / "stdout")
+
+    @property
+    def stderr(self) -> str:
+        """What it has written to standard error."""
+        return _read(self.directory / "stderr")
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it says it listens, in order."""
+        return _LISTENS.findall(self.log)
+
+    @property
+    def port(self) -> int:
+        """The port of its first listener."""
+        return int(self.addresses[0].rpartition(":")[2])
+
+    def untilListening(self, listeners: int) -> Daemon:
+        """Wait for so many endpoints to listen."""
+
+        def listening() -> bool:
+            ended = self.process.poll()
+            assert ended is None, f"ended with {ended}: {self.log}{self.stderr}"
+            return len(self.addresses) >= listeners
+
+        eventually(listening, "it does not listen")
+        return self
+
+    def connect(self, listener: int = 0) -> socket.socket:
+        """A client of one of its listeners."""
+        return client(self.addresses[listener])
+
+    def says(self, words: str) -> str:
+        """Wait for some words in the log; the whole log."""
+        eventually(lambda: words in self.log, f"{words!r} is never logged")
+        return self.log
+
+    def memory(self) -> int:
+        """Resident, in bytes."""
+        return psutil.Process(self.pid).memory_info().rss
+
+    def cpu(self) -> float:
+        """Seconds of CPU time spent, user and system."""
+        times = psutil.Process(self.pid).cpu_times()
+        return times.user + times.system
+
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """
+        Stop it, and see that it has nothing to complain of.
+
+        @return: The exit status, negative for a signal.
+        """
+        if self.process.poll() is None:
+            self.process.send_signal(by)
+        try:
+            status = self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()
+            self.process.wait()
+        self.assertClean()
+        return status
+
+    def assertClean(self) -> None:
+        """Nothing that happened was a surprise to it."""
+        for text in (self.log, self.stdout, self.stderr):
+            assert not _TROUBLE.search(text), text
+
+
+def client(address: str) -> socket.socket:
+    """A socket connected to an address as the log writes it."""
+    if address.startswith("unix:"):
+        connected = socket.socket(socket.AF_UNIX)
+        connected.settimeout(PATIENCE)
+        connected.connect(address.removeprefix("unix:"))
+        return connected
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return socket.create_connection((host, int(port)), timeout=PATIENCE)
+
+
+def listens(port: int) -> bool:
+    """Whether anybody listens on a port of the loopback interface."""
+    with socket.socket() as trial:
+        return trial.connect_ex(("127.0.0.1", port)) == 0
+
+
+def freePort(host: str = "127.0.0.1") -> int:
+    """A port that nobody listens on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trial:
+        trial.bind((host, 0))
+        return trial.getsockname()[1]
+
+
+def _read(path: Path) -> str:
+    return path.read_text("utf-8", "replace") if path.exists() else ""

@@ -1,0 +1,47 @@
+"""Whatever a client and a backend do, over every kind of real transport."""
+
+from __future__ import annotations
+
+import pytest
+import pytest_twisted
+from hypothesis import HealthCheck, given, settings
+from journeys import SCHEDULES, Certificates, Journey, SocketWorld
+from twisted.internet import reactor
+from twisted.internet.protocol import Factory
+from twisted.internet.threads import deferToThread
+
+PAIRS = [
+    ("tcp", "tcp"),
+    ("unix", "unix"),
+    ("tcp", "unix"),
+    ("tls", "tcp"),
+    ("tcp", "tls"),
+    ("tls", "tls"),
+]
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    # The first port that Twisted opens brings a spare descriptor along for good.
+    pytest_twisted.blockon(reactor.listenTCP(0, Factory()).stopListening())
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+@pytest_twisted.inlineCallbacks
+def test_whatTheyDo(pair: tuple[str, str], certificates: Certificates):
+    """
+    What arrives is a prefix of what was sent, all of it after a clean end; the
+    reason is right; and no transport, deadline, lease or descriptor is left.
+    """
+
+    @given(SCHEDULES)
+    @settings(
+        max_examples=40,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    def journeys(schedule) -> None:
+        Journey(SocketWorld(*pair, certificates)).run(*schedule)
+
+    yield deferToThread(journeys)
