@@ -63,6 +63,7 @@ class MemoryTransport:
     The near end of a connection: a transport that behaves as Twisted's TCP
     transports do, with their buffer limit, their half-close and their traps.
 
+    @ivar protocol: Who is told of what arrives.
     @ivar far: The other end, in the hands of the test.
     @ivar aborted: Whether C{abortConnection} was called.
     """
@@ -77,7 +78,7 @@ class MemoryTransport:
         self._clock = clock
         self._host = host
         self._peer = peer
-        self._protocol: Any = None
+        self.protocol: Any = None
         self._outgoing = bytearray()
         self._incoming: deque[object] = deque()
         self._reading = True
@@ -90,7 +91,7 @@ class MemoryTransport:
 
     def connect(self, protocol: IProtocol) -> None:
         """Let a protocol have this transport."""
-        self._protocol = protocol
+        self.protocol = protocol
         self.connected = True
         protocol.makeConnection(self)
 
@@ -201,12 +202,12 @@ class MemoryTransport:
 
     def _read(self, item: object) -> None:
         if isinstance(item, bytes):
-            self._protocol.dataReceived(item)
+            self.protocol.dataReceived(item)
         elif item is _RESET:
             self._lose(ConnectionLost())
-        elif IHalfCloseableProtocol.providedBy(self._protocol):
+        elif IHalfCloseableProtocol.providedBy(self.protocol):
             self._reading = False
-            self._protocol.readConnectionLost()
+            self.protocol.readConnectionLost()
         else:
             self._lose(ConnectionDone())
 
@@ -225,8 +226,8 @@ class MemoryTransport:
         elif self._endingWrites and not self._writesEnded:
             self._writesEnded = True
             self.far.hasEnd = True
-            if IHalfCloseableProtocol.providedBy(self._protocol):
-                self._protocol.writeConnectionLost()
+            if IHalfCloseableProtocol.providedBy(self.protocol):
+                self.protocol.writeConnectionLost()
 
     def _lose(self, reason: Exception) -> None:
         if self.connected:
@@ -236,7 +237,7 @@ class MemoryTransport:
             if self._producer is not None:
                 self._producer.stopProducing()
                 self._producer = None
-            self._protocol.connectionLost(Failure(reason))
+            self.protocol.connectionLost(Failure(reason))
 
 
 class Far:

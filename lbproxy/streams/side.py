@@ -113,11 +113,12 @@ class Side(Protocol):
         # without a close_notify.
         self._halfCloses = not secure and ITCPTransport.providedBy(self.transport)
         if not secure:
-            if isinstance(self.transport, FileDescriptor):
+            if getattr(self.transport, "protocol", self) is not self:
                 # Client endpoints put a wrapper in between that costs a call
                 # for each chunk, and that forgets half-close for a protocol
                 # which also listens for handshakes (seen with Twisted 26.10).
-                vars(self.transport)["protocol"] = self
+                self.transport.protocol = self
+            if isinstance(self.transport, FileDescriptor):
                 self._surviveFailedSends(self.transport)
             self.owner.sideReady(self)
 

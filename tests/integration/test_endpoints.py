@@ -18,7 +18,7 @@ from .peers import Backend, asks, echo, readAll
 _INHERITS = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="web")
 os.execv(sys.argv[2], sys.argv[2:])
 """
 """What systemd does for a socket-activated service: one descriptor, as 3."""
@@ -97,7 +97,7 @@ def test_liveSocket(
     """A socket on which somebody listens is left to them."""
     backend = serve(echo, f"{short}/taken")
     listen = f"unix:{short}/taken"
-    ended = run("-n", "lbproxy", "-l", listen, directory=tmp_path)
+    ended = run("-n", "--pidfile=", "lbproxy", "-l", listen, directory=tmp_path)
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
     assert listen in line
@@ -113,29 +113,32 @@ def test_notASocket(short: str, tmp_path: Path) -> None:
     precious = Path(short, "precious")
     precious.write_text("data")
     listen = f"unix:{precious}"
-    ended = run("-n", "lbproxy", "-l", listen, directory=tmp_path)
+    ended = run("-n", "--pidfile=", "lbproxy", "-l", listen, directory=tmp_path)
     assert ended.returncode == 1
     assert len(ended.stderr.splitlines()) == 1
     assert precious.read_text() == "data"
 
 
 @pytest.mark.parametrize(
-    ("family", "domain", "host"),
-    [(socket.AF_INET, "INET", "127.0.0.1"), (socket.AF_INET6, "INET6", "::1")],
+    ("family", "host", "listen"),
+    [
+        (socket.AF_INET, "127.0.0.1", "systemd:domain=INET:index=0"),
+        (socket.AF_INET6, "::1", "systemd:domain=INET6:name=web"),
+    ],
 )
 def test_systemd(
     start: Start,
     serve: Callable[..., Backend],
     family: socket.AddressFamily,
-    domain: str,
     host: str,
+    listen: str,
 ) -> None:
     """It serves the socket that systemd has opened for it."""
     with socket.create_server((host, 0), family=family) as listening:
         prefix = [sys.executable, "-c", _INHERITS, str(listening.fileno())]
         daemon = start(
             over=[serve(echo)],
-            listen=[f"systemd:domain={domain}:index=0"],
+            listen=[listen],
             prefix=prefix,
             descriptors=[listening.fileno()],
         )
@@ -146,7 +149,7 @@ def test_systemd(
 def test_systemdWithoutASocket(tmp_path: Path) -> None:
     """Started by hand, it says that there is no such descriptor."""
     listen = "systemd:domain=INET:index=0"
-    ended = run("-n", "lbproxy", "-l", listen, directory=tmp_path)
+    ended = run("-n", "--pidfile=", "lbproxy", "-l", listen, directory=tmp_path)
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
     assert listen in line

@@ -1,0 +1,149 @@
+"""lbproxy as a part of something else: application files, and other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .daemon import Daemon, run
+from .peers import Backend, asks, echo
+
+TAC = Path(__file__).parents[2] / "lbproxy.tac"
+
+CONFIG = """
+[[listener]]
+name = "front"
+listen = "tcp:0:interface=127.0.0.1"
+
+[pool.web]
+backends = ["{backend}"]
+"""
+
+EMBEDDING = """
+from twisted.application.service import Application
+from twisted.internet import reactor
+
+from lbproxy import LoadBalancer
+
+application = Application("mine")
+listen = ["tcp:0:interface=127.0.0.1"]
+balancer = LoadBalancer.fromEndpoints(reactor, listen, ["{backend}"])
+balancer.setServiceParent(application)
+"""
+
+FROM_FILE = """
+from twisted.application.service import Application
+from twisted.internet import reactor
+
+from lbproxy import LoadBalancer
+
+application = Application("mine")
+LoadBalancer.fromFile(reactor, "lbproxy.toml").setServiceParent(application)
+"""
+
+OWN_PARTS = """
+from twisted.application.service import Application
+from twisted.internet import reactor
+from twisted.python.log import msg
+from zope.interface import implementer
+
+from lbproxy import IBackendPicker, IConnectionObserver, LoadBalancer
+
+@implementer(IBackendPicker)
+class Last:
+    async def pick(self, candidates, connection):
+        return candidates[len(candidates) - 1]
+
+@implementer(IConnectionObserver)
+class Told:
+    def opened(self, connection):
+        msg("opened", connection.id)
+    def closed(self, connection):
+        msg("closed", connection.id, connection.backend.name, str(connection.end))
+
+application = Application("mine")
+LoadBalancer.fromEndpoints(
+    reactor,
+    ["tcp:0:interface=127.0.0.1"],
+    ["tcp:192.0.2.1:9", "{backend}"],
+    picker=Last(),
+    observers=[Told()],
+).setServiceParent(application)
+"""
+
+
+def echoes(daemon: Daemon) -> None:
+    """It serves."""
+    with daemon.connect() as client:
+        assert asks(client, b"hello") == b"hello"
+
+
+def test_applicationFile(
+    startTwistd: Callable[..., Daemon], serve: Callable[..., Backend], tmp_path: Path
+) -> None:
+    """C{twistd --python lbproxy.tac} serves the file that LBPROXY_CONFIG names."""
+    config = tmp_path / "mine.toml"
+    config.write_text(CONFIG.format(backend=serve(echo).connect))
+    environment = {"LBPROXY_CONFIG": str(config)}
+    daemon = startTwistd(f"--python={TAC}", environment=environment)
+    assert "Listener front listens on" in daemon.log
+    echoes(daemon)
+
+
+def test_applicationFileWithoutConfiguration(tmp_path: Path) -> None:
+    """Without the file, one line names what is missing."""
+    ended = run("-n", "--pidfile=", f"--python={TAC}", directory=tmp_path)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "lbproxy.toml" in line
+    assert "Traceback" not in ended.stdout
+
+
+@pytest.mark.parametrize("program", [EMBEDDING, FROM_FILE], ids=["endpoints", "file"])
+def test_threeLines(
+    startTwistd: Callable[..., Daemon],
+    serve: Callable[..., Backend],
+    tmp_path: Path,
+    program: str,
+) -> None:
+    """An application adds the balancer to its own services."""
+    backend = serve(echo).connect
+    directory = tmp_path / "twistd-0"
+    (tmp_path / "application.py").write_text(program.format(backend=backend))
+    config = tmp_path / "lbproxy.toml"
+    config.write_text(CONFIG.format(backend=backend))
+    daemon = startTwistd("--rundir", str(tmp_path), "--python=application.py")
+    assert daemon.directory == directory
+    echoes(daemon)
+    assert daemon.stop() == -15
+
+
+def test_ownParts(
+    startTwistd: Callable[..., Daemon], serve: Callable[..., Backend], tmp_path: Path
+) -> None:
+    """A program brings a picker of its own, C{async}, and an observer."""
+    program = tmp_path / "application.py"
+    backend = serve(echo).connect
+    program.write_text(OWN_PARTS.format(backend=backend))
+    daemon = startTwistd(f"--python={program}")
+    echoes(daemon)
+    daemon.says(f"closed 1 {backend} client-closed")
+
+
+def test_embeddedTakenPort(
+    startTwistd: Callable[..., Daemon], serve: Callable[..., Backend], tmp_path: Path
+) -> None:
+    """When its port is taken the application does not start, and says why."""
+    taken = serve(echo)
+    program = tmp_path / "application.py"
+    listen = f"tcp:{taken.port}:interface=127.0.0.1"
+    program.write_text(
+        EMBEDDING.format(backend=taken.connect).replace(
+            "tcp:0:interface=127.0.0.1", listen
+        )
+    )
+    ended = run("-n", "--pidfile=", f"--python={program}", directory=tmp_path)
+    assert ended.returncode != 0
+    assert f"cannot listen on {listen}" in ended.stdout + ended.stderr

@@ -1,0 +1,232 @@
+"""lbproxy under every face of C{twistd}: foreground, daemon, other user, stop."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import psutil
+import pytest
+
+from .conftest import Start
+from .daemon import PATIENCE, client, eventually, freePort, listens, run
+from .peers import Backend, asks, echo
+
+
+class Daemonised:
+    """A C{twistd} that has gone to the background, with its pidfile and log."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        self.pidfile = directory / "lbproxy.pid"
+        self.logfile = directory / "lbproxy.log"
+        self._directory = directory
+        self.port = port
+
+    def start(self, *options: str) -> CompletedProcess[str]:
+        """Run the launcher to its end."""
+        return run(
+            f"--pidfile={self.pidfile}",
+            f"--logfile={self.logfile}",
+            "lbproxy",
+            f"--listen=tcp:{self.port}:interface=127.0.0.1",
+            *options,
+            directory=self._directory,
+        )
+
+    def processes(self) -> list[psutil.Process]:
+        """All that run with this pidfile."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if f"--pidfile={self.pidfile}" in process.cmdline():
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def kill(self) -> None:
+        """Leave nothing behind."""
+        for process in self.processes():
+            process.kill()
+
+
+@pytest.fixture
+def daemonised(tmp_path: Path) -> Iterator[Daemonised]:
+    """A place for a daemon, on a port that is free."""
+    daemon = Daemonised(tmp_path, freePort())
+    yield daemon
+    daemon.kill()
+
+
+def test_help(tmp_path: Path) -> None:
+    """C{twistd --help} lists lbproxy, and it has a help of its own."""
+    listed = run("--help", directory=tmp_path).stdout
+    assert any(line.split()[:1] == ["lbproxy"] for line in listed.splitlines())
+    own = run("lbproxy", "--help", directory=tmp_path)
+    assert own.returncode == 0
+    for option in "listen", "backend", "picker", "config", "access-log", "check":
+        assert f"--{option}" in own.stdout
+
+
+def test_daemon(daemonised: Daemonised, serve: Callable[..., Backend]) -> None:
+    """
+    It goes to the background with the port open, serves, and after a SIGTERM
+    its process and its pidfile are gone.
+    """
+    started = daemonised.start("--backend", serve(echo).connect)
+    assert started.returncode == 0, started.stderr + started.stdout
+    pid = int(daemonised.pidfile.read_text())
+    assert [process.pid for process in daemonised.processes()] == [pid]
+    with client(f"127.0.0.1:{daemonised.port}") as connected:
+        assert asks(connected, b"hello") == b"hello"
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not daemonised.processes(), "it does not stop")
+    assert not daemonised.pidfile.exists()
+    assert not listens(daemonised.port)
+    log = daemonised.logfile.read_text()
+    assert "listens on" in log
+    assert "Traceback" not in log
+
+
+def test_takenPort(daemonised: Daemonised, serve: Callable[..., Backend]) -> None:
+    """A daemon that cannot listen says so to whoever starts it, and is gone."""
+    with socket.create_server(("127.0.0.1", daemonised.port)):
+        ended = daemonised.start("--backend", serve(echo).connect)
+        assert ended.returncode != 0
+        said = ended.stderr + ended.stdout
+        assert f"tcp:{daemonised.port}" in said
+        assert "in use" in said
+        assert "Traceback" not in said
+        eventually(lambda: not daemonised.processes(), "a process is left")
+        assert not daemonised.pidfile.exists()
+    assert not listens(daemonised.port)
+
+
+def test_secondPortTaken(daemonised: Daemonised) -> None:
+    """When one of two listeners cannot be had, the other is not left open."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        second = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+        ended = daemonised.start("--listen", second)
+        assert ended.returncode != 0
+        assert second in ended.stderr + ended.stdout
+        eventually(lambda: not daemonised.processes(), "a process is left")
+    assert not listens(daemonised.port)
+
+
+def test_longAddressTaken(daemonised: Daemonised) -> None:
+    """However long the description is, the launcher's message names it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        second = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1:backlog=1000000000"
+        ended = daemonised.start("--listen", second)
+        assert ended.returncode != 0
+        assert second in ended.stderr + ended.stdout
+
+
+def test_takenPortInTheForeground(tmp_path: Path) -> None:
+    """One line on standard error names the address; the status is 1."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+        ended = run("-n", "--pidfile=", "lbproxy", "-l", listen, directory=tmp_path)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert listen in line
+    assert "in use" in line
+    assert "Traceback" not in ended.stdout
+
+
+def lowPort() -> int:
+    """One that only root may bind, and that is free."""
+    for port in range(1023, 600, -1):
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no low port is free")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_privilegesAreDropped(
+    start: Start, startTwistd: Callable[..., object], serve: Callable[..., Backend]
+) -> None:
+    """
+    With C{--uid} and C{--gid} a low port is bound first, and what serves it is
+    an unprivileged process.
+    """
+    nobody = pwd.getpwnam("nobody")
+    daemon = startTwistd(
+        f"--uid={nobody.pw_uid}",
+        f"--gid={nobody.pw_gid}",
+        "lbproxy",
+        f"--listen=tcp:{lowPort()}:interface=127.0.0.1",
+        f"--backend={serve(echo).connect}",
+    )
+    with daemon.connect() as connected:
+        assert asks(connected, b"hello") == b"hello"
+    process = psutil.Process(daemon.pid)
+    assert set(process.uids()) == {nobody.pw_uid}
+    assert set(process.gids()) == {nobody.pw_gid}
+    assert daemon.port < 1024
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_stop(
+    start: Start, serve: Callable[..., Backend], how: signal.Signals
+) -> None:
+    """
+    A signal stops it with connections open: both sides see theirs end, and the
+    status is that of a process ended by the signal, as with any C{twistd}.
+    """
+    daemon = start(over=[serve(echo)])
+    port = daemon.port
+    clients = [daemon.connect() for _ in range(3)]
+    for each in clients:
+        assert asks(each, b"hello") == b"hello"
+    assert daemon.stop(how) == -how
+    for each in clients:
+        with each:
+            assert isCut(each)
+    assert not listens(port)
+
+
+def test_stopWhileAClientDoesNotRead(
+    start: Start, serve: Callable[..., Backend]
+) -> None:
+    """Clients that read nothing cannot hold it up."""
+
+    def pour(connected: socket.socket) -> None:
+        while True:
+            connected.sendall(bytes(65536))
+
+    daemon = start(over=[serve(pour)])
+    clients = [daemon.connect() for _ in range(3)]
+    for each in clients:
+        assert each.recv(1)
+    assert daemon.stop() == -signal.SIGTERM
+    for each in clients:
+        each.close()
+
+
+def test_stopTwice(start: Start, serve: Callable[..., Backend]) -> None:
+    """A second SIGTERM, from someone impatient, does no harm."""
+    daemon = start(over=[serve(echo)])
+    with daemon.connect() as connected:
+        asks(connected, b"hello")
+        for _ in range(5):
+            daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.wait(PATIENCE)
+    assert daemon.stop() == -signal.SIGTERM
+
+
+def isCut(connected: socket.socket) -> bool:
+    """Whether a connection has ended, in whichever way."""
+    try:
+        return connected.recv(1) == b""
+    except ConnectionResetError:
+        return True
