@@ -186,6 +186,13 @@ class Daemon:
         times = psutil.Process(self.pid).cpu_times()
         return times.user + times.system
 
+    def connections(self) -> int:
+        """How many TCP connections it has, to clients and backends."""
+        return sum(
+            each.status not in (psutil.CONN_LISTEN, psutil.CONN_NONE)
+            for each in psutil.Process(self.pid).net_connections("tcp")
+        )
+
     def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
         """
         Stop it, and see that it has nothing to complain of.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,7 +41,7 @@ from twisted.internet import reactor
 from lbproxy import LoadBalancer
 
 application = Application("mine")
-LoadBalancer.fromFile(reactor, "lbproxy.toml").setServiceParent(application)
+LoadBalancer.fromFile(reactor, "{config}").setServiceParent(application)
 """
 
 OWN_PARTS = """
@@ -110,14 +111,13 @@ def test_threeLines(
 ) -> None:
     """An application adds the balancer to its own services."""
     backend = serve(echo).connect
-    directory = tmp_path / "twistd-0"
-    (tmp_path / "application.py").write_text(program.format(backend=backend))
     config = tmp_path / "lbproxy.toml"
     config.write_text(CONFIG.format(backend=backend))
-    daemon = startTwistd("--rundir", str(tmp_path), "--python=application.py")
-    assert daemon.directory == directory
+    application = tmp_path / "application.py"
+    application.write_text(program.format(backend=backend, config=config))
+    daemon = startTwistd(f"--python={application}")
     echoes(daemon)
-    assert daemon.stop() == -15
+    assert daemon.stop() == -signal.SIGTERM
 
 
 def test_ownParts(

@@ -1,0 +1,142 @@
+"""More clients than there are file descriptors for."""
+
+from __future__ import annotations
+
+import resource
+import select
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from .conftest import Start
+from .daemon import Daemon, eventually, steady
+from .peers import Backend, asks, echo, readExactly
+
+FEW = ("sh", "-c", 'ulimit -n 100; exec "$@"', "sh")
+"""A process that may have only a hundred descriptors."""
+
+
+@pytest.fixture
+def crowd() -> Iterator[Callable[[Daemon, int], list[socket.socket]]]:
+    """Connect so many clients, each of which says who it is."""
+    with ExitStack() as stack:
+
+        def crowd(daemon: Daemon, count: int) -> list[socket.socket]:
+            clients = [stack.enter_context(daemon.connect()) for _ in range(count)]
+            for number, client in enumerate(clients):
+                client.sendall(b"%04d" % number)
+            return clients
+
+        yield crowd
+
+
+def answered(clients: list[socket.socket]) -> list[socket.socket]:
+    """Those for which there is something to read."""
+    return select.select(clients, [], [], 0)[0]
+
+
+def quiet(daemon: Daemon) -> float:
+    """The share of a processor that it uses while nothing happens."""
+    before = daemon.cpu()
+    Event().wait(1.0)
+    return daemon.cpu() - before
+
+
+def test_clientsWait(
+    start: Start,
+    serve: Callable[..., Backend],
+    crowd: Callable[[Daemon, int], list[socket.socket]],
+) -> None:
+    """
+    Those for whom there is no room wait in the backlog.  Meanwhile the balancer
+    does not spin, and goes on with those it has; when they leave, the others
+    are served, and nobody has lost a byte.
+    """
+    daemon = start(over=[serve(echo)], prefix=FEW)
+    waiting = crowd(daemon, 120)
+    served = 0
+    for _ in range(20):
+        steady(lambda: len(answered(waiting)), seconds=0.2)
+        lucky = answered(waiting)
+        assert 5 <= len(lucky) < 60 or len(lucky) == len(waiting)
+        if not served:
+            assert len(lucky) < len(waiting)
+            assert quiet(daemon) < 0.5
+            assert "ulimit -n" in daemon.log
+        for client in lucky:
+            assert readExactly(client, 4).isdigit()
+            assert asks(client, b"still there") == b"still there"
+        served += len(lucky)
+        waiting = [client for client in waiting if client not in lucky]
+        for client in lucky:
+            client.close()
+        if not waiting:
+            break
+        eventually(lambda: answered(waiting), "those who wait are not served")
+    assert served == 120
+
+
+def test_suddenly(
+    start: Start,
+    serve: Callable[..., Backend],
+    crowd: Callable[[Daemon, int], list[socket.socket]],
+) -> None:
+    """
+    When descriptors run out before anybody expects it, connections that are
+    there go on, nothing spins, and clients are served again when some are free.
+    """
+    daemon = start(over=[serve(echo)])
+    established = crowd(daemon, 10)
+    eventually(lambda: len(answered(established)) == 10)
+    limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    used = len(list(Path(f"/proc/{daemon.pid}/fd").iterdir()))
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (used + 5, limits[1]))
+    crowd(daemon, 50)
+    assert quiet(daemon) < 0.5
+    assert quiet(daemon) < 0.5
+    for client in established:
+        assert readExactly(client, 4).isdigit()
+        assert asks(client, b"still there") == b"still there"
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, limits)
+
+    def servedAgain() -> bool:
+        with daemon.connect() as client:
+            try:
+                return asks(client, b"hello") == b"hello"
+            except ConnectionResetError:
+                return False
+
+    eventually(servedAgain, "it never recovers")
+
+
+def test_maxConnections(
+    start: Start,
+    serve: Callable[..., Backend],
+    tmp_path: Path,
+    crowd: Callable[[Daemon, int], list[socket.socket]],
+) -> None:
+    """C{max-connections} holds: further clients wait until one has left."""
+    config = tmp_path / "lbproxy.toml"
+    backend = serve(echo)
+    config.write_text(
+        f"""
+        [process]
+        max-connections = 3
+        [[listener]]
+        listen = "tcp:0:interface=127.0.0.1"
+        [pool.web]
+        backends = ["{backend.connect}"]
+        """
+    )
+    daemon = start(f"--config={config}", listen=[]).untilListening(1)
+    first = crowd(daemon, 3)
+    eventually(lambda: len(answered(first)) == 3)
+    (fourth,) = crowd(daemon, 1)
+    steady(lambda: backend.accepted, seconds=0.3)
+    assert backend.accepted == 3
+    first[0].close()
+    assert readExactly(fourth, 4) == b"0000"

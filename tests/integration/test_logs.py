@@ -1,0 +1,169 @@
+"""What is written about connections: the access log, and abnormal ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from .conftest import Start
+from .daemon import Daemon, client, eventually, freePort
+from .peers import Backend, asks, drain, echo, reset
+
+
+def lines(path: Path) -> list[str]:
+    """The lines written so far, if the file is there."""
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def talk(daemon: Daemon, said: bytes = b"hello") -> None:
+    """One connection that ends well."""
+    with daemon.connect() as connected:
+        assert asks(connected, said) == said
+
+
+def test_file(start: Start, serve: Callable[..., Backend], tmp_path: Path) -> None:
+    """One line for each connection: its backend, its bytes, and how it ended."""
+    path = tmp_path / "access.log"
+    backend = serve(echo)
+    daemon = start(f"--access-log={path}", over=[backend])
+    for count in (1, 20, 300):
+        talk(daemon, bytes(count))
+    eventually(lambda: len(lines(path)) == 3)
+    for line, count in zip(lines(path), (1, 20, 300), strict=True):
+        words = line.split()
+        assert f"in={count}" in words
+        assert f"out={count}" in words
+        assert backend.connect in line
+        assert "127.0.0.1:" in line
+        assert words[-1] == "client-closed"
+    assert "client-closed" not in daemon.log
+
+
+def test_offByDefault(start: Start, serve: Callable[..., Backend]) -> None:
+    """Connections that end well are not written about unless that is asked for."""
+    daemon = start(over=[serve(echo)])
+    before = daemon.log
+    talk(daemon)
+    talk(daemon)
+    eventually(lambda: daemon.connections() == 0)
+    assert daemon.log == before
+    assert daemon.stdout == ""
+
+
+def test_stdout(start: Start, serve: Callable[..., Backend]) -> None:
+    """On standard output there is the access log and nothing else."""
+    daemon = start("--access-log", "stdout", over=[serve(echo)])
+    talk(daemon)
+    eventually(lambda: "\n" in daemon.stdout)
+    (line,) = daemon.stdout.splitlines()
+    assert line.endswith("client-closed")
+
+
+def test_configured(start: Start, serve: Callable[..., Backend], tmp_path: Path) -> None:
+    """The file may ask for it as well; the listener's name is in the line."""
+    config = tmp_path / "lbproxy.toml"
+    path = tmp_path / "access.log"
+    config.write_text(
+        f"""
+        [log]
+        access = "{path}"
+        [[listener]]
+        name = "front"
+        listen = "tcp:0:interface=127.0.0.1"
+        [pool.web]
+        backends = [{{ name = "the-echo", connect = "{serve(echo).connect}" }}]
+        """
+    )
+    daemon = start(f"--config={config}", listen=[]).untilListening(1)
+    talk(daemon)
+    eventually(lambda: lines(path))
+    (line,) = lines(path)
+    for word in ("front", "pool=web", "backend=the-echo", "tried=-"):
+        assert word in line.split()
+
+
+def test_rotation(start: Start, serve: Callable[..., Backend], tmp_path: Path) -> None:
+    """A log that is moved away is begun anew; no line is lost on the way."""
+    path, moved = tmp_path / "access.log", tmp_path / "access.log.1"
+    daemon = start(f"--access-log={path}", over=[serve(echo)])
+    talk(daemon)
+    eventually(lambda: len(lines(path)) == 1)
+    path.rename(moved)
+    count = 1
+
+    def begunAnew() -> bool:
+        nonlocal count
+        talk(daemon)
+        count += 1
+        return path.exists()
+
+    eventually(begunAnew)
+    eventually(lambda: len(lines(path)) + len(lines(moved)) == count)
+    assert not set(lines(path)) & set(lines(moved))
+
+
+def test_connectFailed(
+    start: Start, serve: Callable[..., Backend], tmp_path: Path
+) -> None:
+    """When nobody can be reached, the log names who was tried, and why not."""
+    path = tmp_path / "access.log"
+    down = [f"tcp:127.0.0.1:{freePort()}" for _ in range(2)]
+    daemon = start(f"--access-log={path}", over=down)
+    with daemon.connect() as connected:
+        assert connected.recv(1) == b""
+    log = daemon.says("connect-failed")
+    eventually(lambda: lines(path))
+    for each in down:
+        assert log.count(each) >= 2
+        assert each in lines(path)[0].split("tried=")[1]
+    assert "refused" in log
+    assert "connect-failed" in lines(path)[0]
+
+
+def test_resets(start: Start, serve: Callable[..., Backend], tmp_path: Path) -> None:
+    """Who reset a connection can be told from the log."""
+    path = tmp_path / "access.log"
+
+    def rude(connected: object) -> None:
+        connected.recv(1)
+        reset(connected)
+
+    daemon = start(f"--access-log={path}", over=[serve(echo), serve(rude)])
+    ours, theirs = daemon.connect(), daemon.connect()
+    asks(ours, b"hello")
+    reset(ours)
+    daemon.says("client-reset")
+    with theirs:
+        theirs.sendall(b"!")
+        daemon.says("backend-reset")
+    eventually(lambda: len(lines(path)) == 2)
+    assert [line.split()[-1] for line in lines(path)] == [
+        "client-reset",
+        "backend-reset",
+    ]
+
+
+def test_flood(start: Start, tmp_path: Path) -> None:
+    """
+    Hundreds of failures a second fill no disk: a few are written in full, the
+    others counted; the numbers add up, and the access log has all of them.
+    """
+    path = tmp_path / "access.log"
+    down = f"tcp:127.0.0.1:{freePort()}"
+    daemon = start(f"--access-log={path}", over=[down])
+    clients = [client(daemon.addresses[0]) for _ in range(300)]
+    for each in clients:
+        with each:
+            drain(each)
+    eventually(lambda: len(lines(path)) == 300)
+
+    def accounted() -> bool:
+        counted = re.findall(r"connect-failed: (\d+) more", daemon.log)
+        return full() + sum(map(int, counted)) == 300
+
+    def full() -> int:
+        return daemon.log.count("connect-failed: connection ")
+
+    eventually(accounted)
+    assert full() < 100
