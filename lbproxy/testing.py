@@ -65,10 +65,13 @@ class MemoryTransport:
 
     @ivar protocol: Who is told of what arrives.
     @ivar far: The other end, in the hands of the test.
+    @ivar dataBuffer: What was written and not taken; as Twisted has it, counted
+        from C{offset} on.
     @ivar aborted: Whether C{abortConnection} was called.
     """
 
     bufferSize = 65536
+    offset = 0
 
     def __init__(self, clock: Clock, host: IPv4Address, peer: IPv4Address) -> None:
         self.far = Far(self)
@@ -79,7 +82,7 @@ class MemoryTransport:
         self._host = host
         self._peer = peer
         self.protocol: Any = None
-        self._outgoing = bytearray()
+        self.dataBuffer = bytearray()
         self._incoming: deque[object] = deque()
         self._reading = True
         self._noDelay = self._keepAlive = False
@@ -125,8 +128,8 @@ class MemoryTransport:
         """Buffer what the far end has not taken yet."""
         if not self.connected or self._writesEnded:
             return
-        self._outgoing += data
-        if self._producer is not None and len(self._outgoing) > self.bufferSize:
+        self.dataBuffer += data
+        if self._producer is not None and len(self.dataBuffer) > self.bufferSize:
             self._producerPaused = True
             self._producer.pauseProducing()
         self._soon()
@@ -154,7 +157,7 @@ class MemoryTransport:
         if self.connected and not self.aborted:
             self.aborted = True
             self._reading = False
-            self._outgoing.clear()
+            self.dataBuffer.clear()
             self.far.wasReset = True
             self._clock.callLater(0, self._lose, ConnectionAborted())
 
@@ -212,9 +215,9 @@ class MemoryTransport:
             self._lose(ConnectionDone())
 
     def _send(self) -> None:
-        taken = self.far._accept(self._outgoing)
-        del self._outgoing[:taken]
-        if self._outgoing:
+        taken = self.far._accept(self.dataBuffer)
+        del self.dataBuffer[:taken]
+        if self.dataBuffer:
             return
         if self._producer is not None and self._producerPaused:
             self._producerPaused = False
@@ -380,10 +383,14 @@ class MemoryNetwork(Clock):
         return near.far
 
     def settle(self, seconds: float = 0.0) -> None:
-        """Let some time pass, and then happen whatever takes no time."""
-        self.advance(seconds)
-        while any(call.getTime() <= self.seconds() for call in self.getDelayedCalls()):
-            self.advance(0)
+        """
+        Let some time pass, with all that happens in it at its own moment, and
+        then happen whatever takes no time.
+        """
+        until = self.seconds() + seconds
+        while self.calls and self.calls[0].getTime() <= until:
+            self.advance(max(0.0, self.calls[0].getTime() - self.seconds()))
+        self.advance(max(0.0, until - self.seconds()))
 
     def listenTCP(
         self, port: int, factory: Any, backlog: int = 50, interface: str = ""

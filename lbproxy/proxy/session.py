@@ -229,7 +229,7 @@ class Session:
         elif isinstance(answer, Backend):
             self._setOut(Destination(self._policy.direct.pool(answer)))
         elif not isinstance(answer, str):
-            self._close(End.ROUTE_FAILED, f"the router answered {_kind(answer)}")
+            self._close(End.ROUTE_FAILED, f"the router's answer is of type {_kind(answer)}")
         elif answer not in destinations:
             self._close(End.ROUTE_FAILED, f"there is no pool {answer!r}")
         else:
@@ -281,7 +281,7 @@ class Session:
             self._close(End.REFUSED_BY_PICKER)
             return
         if not isinstance(answer, Member):
-            self._close(End.PICK_FAILED, f"the picker answered {_kind(answer)}")
+            self._close(End.PICK_FAILED, f"the picker's answer is of type {_kind(answer)}")
             return
         lease = None
         if answer in self._candidates:
@@ -477,7 +477,7 @@ class Session:
 
 
 def _kind(answer: object) -> str:
-    return f"with a {type(answer).__name__}"
+    return type(answer).__name__
 
 
 def _brief(reason: Failure) -> str:

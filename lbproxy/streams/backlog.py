@@ -14,7 +14,6 @@ import struct
 import termios
 from typing import Any, cast
 
-from twisted.internet.abstract import FileDescriptor
 from twisted.protocols.policies import ProtocolWrapper
 
 
@@ -34,12 +33,11 @@ def unsent(transport: object) -> int:
     Those that were written in this very turn of the reactor, and not offered to
     the kernel yet, are not among them.
 
-    @param transport: The lowest one.  One that is no L{FileDescriptor} keeps
-        its buffer to itself, and counts as empty.
+    @param transport: The lowest one.  One that does not show its buffer as
+        Twisted's L{FileDescriptor<twisted.internet.abstract.FileDescriptor>}
+        does counts as empty.
     """
-    if not isinstance(transport, FileDescriptor):
-        return 0
-    return len(transport.dataBuffer) - transport.offset
+    return len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
 
 
 def undelivered(transport: Any) -> int:

@@ -93,6 +93,7 @@ class _Direction:
         "_attached",
         "_delivered",
         "_relay",
+        "_waited",
         "blocked",
         "ended",
         "moved",
@@ -112,6 +113,7 @@ class _Direction:
         self.blocked = False
         self.moved = relay.moved
         self._delivered = 0
+        self._waited = False
         self._attached = False
 
     def attach(self) -> None:
@@ -155,10 +157,12 @@ class _Direction:
         # As long as this stays the same, the target has taken nothing, even if
         # more was written for it meanwhile.
         delivered = self.target.sent - backlog
-        if delivered != self._delivered:
-            self._delivered = delivered
+        if delivered != self._delivered and (backlog or self._waited):
+            # At some time since the last look; to say now cuts nobody off early.
             self.moved = self._relay.moved = now
-        return self.blocked or backlog > 0
+        self._delivered = delivered
+        self._waited = backlog > 0
+        return self.blocked or self._waited
 
 
 class Relay:

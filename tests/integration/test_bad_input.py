@@ -74,9 +74,7 @@ def test_options(options: tuple[str, ...], word: str, tmp_path: Path) -> None:
     port = freePort()
     free = f"tcp:{port}:interface=127.0.0.1"
     written = [option.format(free=free) for option in options]
-    line = saysOneLine(
-        run("-n", "--pidfile=", "lbproxy", *written, directory=tmp_path)
-    )
+    line = saysOneLine(run("-n", "--pidfile=", "lbproxy", *written, directory=tmp_path))
     assert word in line
     assert not listens(port)
 

@@ -19,7 +19,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 from websockets.sync.client import connect
-from websockets.sync.server import ServerConnection, serve as serveWebSocket
+from websockets.sync.server import ServerConnection
+from websockets.sync.server import serve as serveWebSocket
 
 from .conftest import Start
 from .daemon import PATIENCE, freePort
@@ -70,9 +71,7 @@ def test_largeAnswer(start: Start, web: Callable[..., Web], header: str) -> None
 def test_largeRequest(start: Start, web: Callable[..., Web]) -> None:
     """So do eleven megabytes on their way to a backend."""
     daemon = start(over=[web("large", LargePages)])
-    with urlopen(
-        f"http://127.0.0.1:{daemon.port}/", LARGE, timeout=PATIENCE
-    ) as answer:
+    with urlopen(f"http://127.0.0.1:{daemon.port}/", LARGE, timeout=PATIENCE) as answer:
         assert answer.read() == f"{len(LARGE)} True".encode()
 
 

@@ -115,12 +115,14 @@ def test_backendResetsAtOnce(start: Start, serve: Callable[..., Backend]) -> Non
     part = bytes(range(256)) * 2000
 
     def cut(connected: socket.socket) -> None:
+        connected.recv(1)
         connected.sendall(part)
         reset(connected)
 
     daemon = start(over=[serve(cut)])
     for _ in range(10):
         with daemon.connect() as client:
+            client.sendall(b"!")
             data, end = outcome(client)
         assert part.startswith(data)
         assert end == "RST"

@@ -60,7 +60,9 @@ def test_stdout(start: Start, serve: Callable[..., Backend]) -> None:
     assert line.endswith("client-closed")
 
 
-def test_configured(start: Start, serve: Callable[..., Backend], tmp_path: Path) -> None:
+def test_configured(
+    start: Start, serve: Callable[..., Backend], tmp_path: Path
+) -> None:
     """The file may ask for it as well; the listener's name is in the line."""
     config = tmp_path / "lbproxy.toml"
     path = tmp_path / "access.log"

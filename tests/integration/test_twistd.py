@@ -176,9 +176,7 @@ def test_privilegesAreDropped(
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_stop(
-    start: Start, serve: Callable[..., Backend], how: signal.Signals
-) -> None:
+def test_stop(start: Start, serve: Callable[..., Backend], how: signal.Signals) -> None:
     """
     A signal stops it with connections open: both sides see theirs end, and the
     status is that of a process ended by the signal, as with any C{twistd}.
