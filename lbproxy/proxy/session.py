@@ -229,7 +229,9 @@ class Session:
         elif isinstance(answer, Backend):
             self._setOut(Destination(self._policy.direct.pool(answer)))
         elif not isinstance(answer, str):
-            self._close(End.ROUTE_FAILED, f"the router's answer is of type {_kind(answer)}")
+            self._close(
+                End.ROUTE_FAILED, f"the router's answer is of type {_kind(answer)}"
+            )
         elif answer not in destinations:
             self._close(End.ROUTE_FAILED, f"there is no pool {answer!r}")
         else:
@@ -281,7 +283,9 @@ class Session:
             self._close(End.REFUSED_BY_PICKER)
             return
         if not isinstance(answer, Member):
-            self._close(End.PICK_FAILED, f"the picker's answer is of type {_kind(answer)}")
+            self._close(
+                End.PICK_FAILED, f"the picker's answer is of type {_kind(answer)}"
+            )
             return
         lease = None
         if answer in self._candidates:

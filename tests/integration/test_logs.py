@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from .conftest import Start
 from .daemon import Daemon, client, eventually, freePort
 from .peers import Backend, asks, drain, echo, reset
@@ -103,6 +105,18 @@ def test_rotation(start: Start, serve: Callable[..., Backend], tmp_path: Path) -
     eventually(begunAnew)
     eventually(lambda: len(lines(path)) + len(lines(moved)) == count)
     assert not set(lines(path)) & set(lines(moved))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_diskFull(start: Start, serve: Callable[..., Backend]) -> None:
+    """When the log cannot be written, clients are served, and it is said once."""
+    daemon = start("--access-log=/dev/full", over=[serve(echo)])
+    for _ in range(5):
+        talk(daemon)
+    eventually(lambda: daemon.connections() == 0)
+    log = daemon.says("cannot be written")
+    assert log.count("cannot be written") == 1
+    assert "No space left" in log
 
 
 def test_connectFailed(

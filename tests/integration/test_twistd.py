@@ -13,8 +13,8 @@ from subprocess import CompletedProcess
 import psutil
 import pytest
 
-from .conftest import Start
-from .daemon import PATIENCE, client, eventually, freePort, listens, run
+from .conftest import Start, StartTwistd
+from .daemon import LOOPBACK, PATIENCE, client, eventually, freePort, listens, run
 from .peers import Backend, asks, echo
 
 
@@ -139,6 +139,25 @@ def test_takenPortInTheForeground(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stdout
 
 
+@pytest.mark.parametrize("reactor", ["epoll", "poll", "select", "asyncio"])
+def test_reactors(
+    startTwistd: StartTwistd, serve: Callable[..., Backend], reactor: str
+) -> None:
+    """Whichever reactor C{twistd} is asked for, lbproxy runs on it."""
+    daemon = startTwistd(
+        f"--reactor={reactor}",
+        "lbproxy",
+        f"--listen={LOOPBACK}",
+        f"--backend={serve(echo).connect}",
+    )
+    with daemon.connect() as connected:
+        assert asks(connected, b"hello") == b"hello"
+        connected.shutdown(socket.SHUT_WR)
+        assert isCut(connected)
+    with daemon.connect() as connected:
+        assert asks(connected, b"hello") == b"hello"
+
+
 def lowPort() -> int:
     """One that only root may bind, and that is free."""
     for port in range(1023, 600, -1):
@@ -153,7 +172,7 @@ def lowPort() -> int:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 def test_privilegesAreDropped(
-    start: Start, startTwistd: Callable[..., object], serve: Callable[..., Backend]
+    startTwistd: StartTwistd, serve: Callable[..., Backend]
 ) -> None:
     """
     With C{--uid} and C{--gid} a low port is bound first, and what serves it is

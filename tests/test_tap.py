@@ -1,0 +1,100 @@
+"""The command line: what it makes, and the one line it says when it cannot."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from twisted.application.service import IService
+
+from lbproxy.ports import CannotStart
+from lbproxy.tap import CommandLineService, Options, makeService
+
+
+def parsed(*arguments: str) -> Options:
+    options = Options()
+    options.parseOptions(list(arguments))
+    return options
+
+
+def test_endpoints() -> None:
+    """--listen and --backend, short or long, repeat."""
+    options = parsed(
+        "-l", "tcp:1", "--listen", "tcp:2", "-b", "tcp:h:3", "-p", "random"
+    )
+    configuration = options["configuration"]
+    assert configuration.listeners[0].listen == ("tcp:1", "tcp:2")
+    assert configuration.pools[0].backends[0].connect == "tcp:h:3"
+    assert str(configuration.pools[0].picker) == "random"
+
+
+def test_file(tmp_path: Path) -> None:
+    """--config reads it all from a file; --access-log goes with it."""
+    path = tmp_path / "lb.toml"
+    path.write_text(
+        '[[listener]]\nname="a"\nlisten="tcp:0"\n[pool.a]\nbackends=["tcp:h:1"]\n'
+    )
+    configuration = parsed("-c", str(path), "--access-log", "stdout")["configuration"]
+    assert configuration.accessLog == "stdout"
+    assert parsed("-c", str(path))["configuration"].accessLog == "none"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "--listen: say where to listen"),
+        (["--listen", "tcp:99999", "--check"], "a port is 0 to 65535"),
+        (["--listen", "tcp:1", "--picker", "nobody", "--check"], "nobody"),
+        (["--listen", "tcp:1", "--config", "x.toml"], "--config excludes --listen"),
+        (["--config", "/nowhere/x.toml"], "/nowhere/x.toml: cannot be read"),
+        (["--lisen", "tcp:1"], "lisen"),
+        (["--listen", "tcp:1", "tcp:2"], "unexpected argument: tcp:2"),
+    ],
+)
+def test_errors(arguments: list[str], said: str, capsys) -> None:
+    """Whatever is wrong is one line, and status 1."""
+    with pytest.raises(SystemExit) as ended:
+        parsed(*arguments)
+    assert ended.value.code == 1
+    output = capsys.readouterr()
+    assert output.err.count("\n") == 1
+    assert said in output.err
+    assert not output.out
+
+
+def test_check(capsys) -> None:
+    """--check says that all is well, and that is all."""
+    with pytest.raises(SystemExit) as ended:
+        parsed("--check", "--listen", "tcp:0", "--backend", "tcp:127.0.0.1:9001")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == "configuration is valid\n"
+
+
+def test_makeService() -> None:
+    """The options make a service that has started nothing yet."""
+    assert IService.providedBy(makeService(parsed("--listen", "tcp:0")))
+
+
+def test_makeServiceOfNothing(capsys) -> None:
+    """What is only found out when the service is made is one line too."""
+    options = parsed("--listen", "tcp:0", "--picker", "nobody")
+    with pytest.raises(SystemExit):
+        makeService(options)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_takenPort(capsys) -> None:
+    """A taken port ends the start: by status in the foreground, else by an error."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        listen = f"tcp:{port}:interface=127.0.0.1"
+        service = makeService(parsed("--listen", listen, "-b", "tcp:127.0.0.1:9"))
+        with pytest.raises(SystemExit):
+            service.privilegedStartService()
+        assert f"{listen}: Address already in use" in capsys.readouterr().err
+        service._madeBy = -1
+        with pytest.raises(CannotStart) as raised:
+            service.privilegedStartService()
+        assert len(str(raised.value)) < 100
+    assert isinstance(service, CommandLineService)
