@@ -177,7 +177,8 @@ class LoadBalancer(Service):
 
     def _start(self, ports: Ports) -> None:
         self._openAccessLog()
-        capacity = Capacity(self._deadlines, affordable())
+        most = self.configuration.process.maxConnections or affordable()
+        capacity = Capacity(self._deadlines, min(most, affordable()))
         dialer = Dialer(self._reactor, self._deadlines)
         destinations = {
             pool.name: self._destination(pool, ports)

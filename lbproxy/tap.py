@@ -134,7 +134,7 @@ class CommandLineService(MultiService):
         """Start what needs privileges, or fail in the way that can be seen."""
         try:
             super().privilegedStartService()
-        except CannotStart as error:
+        except (CannotStart, ConfigurationError) as error:
             if os.getpid() == self._madeBy:
                 _fail(str(error))
             short = str(error).encode()[:_PIPE].decode("utf-8", "ignore")
@@ -164,5 +164,6 @@ def _reactor() -> Any:
 
 
 def _fail(line: str) -> NoReturn:
-    sys.stderr.write(f"lbproxy: {line}\n")
+    # Not sys.stderr: while starting, twistd has made that a part of its log.
+    print(f"lbproxy: {line}", file=sys.__stderr__, flush=True)
     raise SystemExit(1)

@@ -18,11 +18,11 @@ def logged() -> Iterator[list[LogEvent]]:
 
 
 @pytest.fixture
-def loggedFailures(logged: list[LogEvent]) -> Iterator[list[LogEvent]]:
+def loggedFailures(logged: list[LogEvent]) -> list[LogEvent]:
     """Those that carry a failure, filled in when the test is over or looks."""
 
     class Failures(list):
         def __bool__(self) -> bool:
             return any("log_failure" in event for event in logged)
 
-    yield Failures()
+    return Failures()

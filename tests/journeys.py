@@ -14,6 +14,7 @@ import ssl
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import trustme
@@ -349,10 +350,9 @@ class TLSPeer(SocketPeer):
                 del self._outgoing[: self._tls.write(bytes(self._outgoing[:16384]))]
                 self._flush()
             if self._finally in ("end", "close"):
-                try:
+                # It sends its own close_notify, and complains for want of another.
+                with suppress(ssl.SSLError):
                     self._tls.unwrap()
-                except ssl.SSLError:
-                    pass  # it has sent its own close_notify, and that is all
                 if self._finally == "end":
                     self._finally = "ended"
                     self._flush()
@@ -499,7 +499,8 @@ class SocketWorld(World):
     def _tick(self) -> bool:
         self.inReactor(task.deferLater, reactor, 0.0005)
         self._accept()
-        return any([peer.move() for peer in self._peers])
+        moved = [peer.move() for peer in self._peers]
+        return any(moved)
 
     def settle(self) -> None:
         quiet = 0

@@ -52,23 +52,23 @@ def test_file(tmp_path: Path) -> None:
         (["--listen", "tcp:1", "tcp:2"], "unexpected argument: tcp:2"),
     ],
 )
-def test_errors(arguments: list[str], said: str, capsys) -> None:
+def test_errors(arguments: list[str], said: str, capfd) -> None:
     """Whatever is wrong is one line, and status 1."""
     with pytest.raises(SystemExit) as ended:
         parsed(*arguments)
     assert ended.value.code == 1
-    output = capsys.readouterr()
+    output = capfd.readouterr()
     assert output.err.count("\n") == 1
     assert said in output.err
     assert not output.out
 
 
-def test_check(capsys) -> None:
+def test_check(capfd) -> None:
     """--check says that all is well, and that is all."""
     with pytest.raises(SystemExit) as ended:
         parsed("--check", "--listen", "tcp:0", "--backend", "tcp:127.0.0.1:9001")
     assert ended.value.code == 0
-    assert capsys.readouterr().out == "configuration is valid\n"
+    assert capfd.readouterr().out == "configuration is valid\n"
 
 
 def test_makeService() -> None:
@@ -76,15 +76,15 @@ def test_makeService() -> None:
     assert IService.providedBy(makeService(parsed("--listen", "tcp:0")))
 
 
-def test_makeServiceOfNothing(capsys) -> None:
+def test_makeServiceOfNothing(capfd) -> None:
     """What is only found out when the service is made is one line too."""
     options = parsed("--listen", "tcp:0", "--picker", "nobody")
     with pytest.raises(SystemExit):
         makeService(options)
-    assert capsys.readouterr().err.count("\n") == 1
+    assert capfd.readouterr().err.count("\n") == 1
 
 
-def test_takenPort(capsys) -> None:
+def test_takenPort(capfd) -> None:
     """A taken port ends the start: by status in the foreground, else by an error."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -92,7 +92,7 @@ def test_takenPort(capsys) -> None:
         service = makeService(parsed("--listen", listen, "-b", "tcp:127.0.0.1:9"))
         with pytest.raises(SystemExit):
             service.privilegedStartService()
-        assert f"{listen}: Address already in use" in capsys.readouterr().err
+        assert f"{listen}: Address already in use" in capfd.readouterr().err
         service._madeBy = -1
         with pytest.raises(CannotStart) as raised:
             service.privilegedStartService()

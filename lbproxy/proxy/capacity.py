@@ -8,8 +8,11 @@ in the kernel's backlog, and accepting goes on as soon as a connection ends.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
+import socket
+from typing import Any
 
 from twisted.internet.interfaces import IListeningPort, IPushProducer
 from twisted.logger import Logger
@@ -19,11 +22,40 @@ from ..streams.deadlines import Deadlines
 _SPARE = 16
 """Descriptors for log files, resolvers and whatever else opens one."""
 
-_BATCH = 100
-"""A port of Twisted's accepts up to this many clients before it looks up."""
-
 _RETRY = 1.0
 """Seconds of rest after descriptors ran out though no connection has ended."""
+
+
+class _Gate:
+    """
+    A listening socket that has no client for us while there are enough.
+
+    Twisted's ports accept up to a hundred clients before they look up, paused
+    or not, and close those for which there is no descriptor; this way nobody
+    is accepted that cannot be served.
+    """
+
+    def __init__(self, listening: socket.socket, capacity: Capacity) -> None:
+        self._listening = listening
+        self._capacity = capacity
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """
+        The next client.
+
+        @raise BlockingIOError: If there is none, or no room for one.
+        """
+        if not self._capacity.paused:
+            try:
+                return self._listening.accept()
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE):
+                    raise
+                self._capacity.exhausted()
+        raise BlockingIOError(errno.EAGAIN, "no room for more connections")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._listening, name)
 
 
 class Capacity:
@@ -32,6 +64,7 @@ class Capacity:
     enough.
 
     @ivar limit: How many connections, of two descriptors each.
+    @ivar paused: Whether there are that many.
     """
 
     _log = Logger()
@@ -41,19 +74,18 @@ class Capacity:
         self._deadlines = deadlines
         self._count = 0
         self._ports: list[IPushProducer] = []
-        self._paused = False
+        self.paused = False
         self._told = False
 
     def watch(self, port: IListeningPort) -> None:
         """Pause and resume this port too, if it is of a kind that can be."""
+        listening = getattr(port, "socket", None)
+        if isinstance(listening, socket.socket):
+            vars(port)["socket"] = _Gate(listening, self)
         if IPushProducer.providedBy(port):
             self._ports.append(port)
-            if self._paused:
+            if self.paused:
                 port.pauseProducing()
-
-    def unwatch(self) -> None:
-        """All ports are about to be closed."""
-        self._ports.clear()
 
     def taken(self) -> None:
         """A connection was accepted."""
@@ -64,19 +96,19 @@ class Capacity:
     def released(self) -> None:
         """A connection is over."""
         self._count -= 1
-        if self._paused and self._count < self.limit:
+        if self.paused and self._count < self.limit:
             self._resume()
 
     def exhausted(self) -> None:
         """A descriptor was wanted and there was none."""
-        if not self._paused:
+        if not self.paused:
             self._pause("out of descriptors")
             self._deadlines.after(_RETRY, self._resume)
 
     def _pause(self, why: str) -> None:
-        if self._paused:
+        if self.paused:
             return
-        self._paused = True
+        self.paused = True
         for port in self._ports:
             port.pauseProducing()
         if not self._told:
@@ -90,8 +122,8 @@ class Capacity:
             )
 
     def _resume(self) -> None:
-        if self._paused and self._count < self.limit:
-            self._paused = False
+        if self.paused and self._count < self.limit:
+            self.paused = False
             for port in self._ports:
                 port.resumeProducing()
 
@@ -103,5 +135,4 @@ def affordable() -> int:
         used = len(os.listdir("/proc/self/fd"))
     except OSError:
         used = 32
-    spare = used + _SPARE + min(_BATCH, allowed // 10)
-    return max(1, (allowed - spare) // 2)
+    return max(1, (allowed - used - _SPARE) // 2)

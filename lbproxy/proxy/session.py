@@ -229,9 +229,7 @@ class Session:
         elif isinstance(answer, Backend):
             self._setOut(Destination(self._policy.direct.pool(answer)))
         elif not isinstance(answer, str):
-            self._close(
-                End.ROUTE_FAILED, f"the router's answer is of type {_kind(answer)}"
-            )
+            self._close(End.ROUTE_FAILED, _wrongType("router", answer))
         elif answer not in destinations:
             self._close(End.ROUTE_FAILED, f"there is no pool {answer!r}")
         else:
@@ -283,9 +281,7 @@ class Session:
             self._close(End.REFUSED_BY_PICKER)
             return
         if not isinstance(answer, Member):
-            self._close(
-                End.PICK_FAILED, f"the picker's answer is of type {_kind(answer)}"
-            )
+            self._close(End.PICK_FAILED, _wrongType("picker", answer))
             return
         lease = None
         if answer in self._candidates:
@@ -480,8 +476,8 @@ class Session:
             lease.release()
 
 
-def _kind(answer: object) -> str:
-    return type(answer).__name__
+def _wrongType(plugin: str, answer: object) -> str:
+    return f"the {plugin}'s answer is of type {type(answer).__name__}"
 
 
 def _brief(reason: Failure) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -57,7 +58,7 @@ def test_undelivered(pair) -> None:
     """What the peer's kernel has not taken is counted."""
     near, _ = pair
     near.setblocking(False)
-    with pytest.raises(BlockingIOError):
+    with suppress(BlockingIOError):
         while True:
             near.send(b"x" * 65536)
     assert undelivered(near) > 0
