@@ -1,0 +1,172 @@
+"""What the docs and the README show is so."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from twisted.application.service import MultiService
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+from zope.interface.verify import verifyObject
+
+from lbproxy import Backend, End, IBackendPicker
+from lbproxy.balance.pool import Pool
+from lbproxy.config.file import configurationFromText
+from lbproxy.tap import Options
+from lbproxy.testing import MemoryNetwork, checkPicker, connectionFrom
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
+EXAMPLES = ROOT / "docs" / "examples"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of one language on a page."""
+    found = re.findall(
+        rf"^\.\. code-block:: {language}\n((?:\n|[ ]+.*\n)+)",
+        page.read_text(),
+        re.MULTILINE,
+    )
+    return [re.sub(r"^ {3,4}", "", each, flags=re.MULTILINE) for each in found]
+
+
+def commands() -> list[str]:
+    """Every command line of twistd lbproxy that any page shows."""
+    return [
+        line.strip()
+        for page in PAGES
+        for line in page.read_text().splitlines()
+        if re.match(r"^    \S*twistd .*\blbproxy ", line)
+    ]
+
+
+TOML = [
+    (page.name, each)
+    for page in PAGES
+    if page.name != "reference.rst"  # its fragments have a test of their own
+    for each in blocks(page, "toml")
+]
+
+
+def pool(picker) -> Pool:
+    return Pool("web", [Backend(f"tcp:h:{n}", name=f"b{n}") for n in range(3)], picker)
+
+
+def test_ends() -> None:
+    """The docs tell of every word for an end, and of no other."""
+    page = (ROOT / "docs" / "ends.rst").read_text()
+    assert re.findall(r"^   \* - ``(.*)``$", page, re.MULTILINE) == [
+        each.value for each in End
+    ]
+
+
+def test_thereIsSomethingToTest() -> None:
+    """The tests below find what they look for."""
+    assert len(commands()) >= 4
+    assert len(TOML) >= 2
+
+
+@pytest.mark.parametrize(("page", "text"), TOML)
+def test_configuration(page: str, text: str) -> None:
+    """Every configuration that is shown is one that is accepted."""
+    configurationFromText(text, page)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_options(command: str) -> None:
+    """Every command line that is shown is one that is accepted."""
+    words = shlex.split(command)
+    arguments = words[words.index("lbproxy") + 1 :]
+    if "--config" not in arguments:
+        Options().parseOptions(arguments)
+
+
+@pytest.mark.parametrize("page", ["README.rst", "docs/embedding.rst"])
+def test_threeLines(page: str) -> None:
+    """The three lines that are shown embed a balancer."""
+    text = blocks(ROOT / page, "python")[0]
+    network, application = MemoryNetwork(), MultiService()
+    exec(text, {"reactor": network, "application": application})
+    application.startService()
+    client = network.client(8080)
+    assert not client.closed
+
+
+def test_readmePicker() -> None:
+    """The README's picker picks."""
+    names: dict[str, object] = {}
+    exec(blocks(ROOT / "README.rst", "python")[1], names)
+    picker = names["FirstOne"]()
+    assert checkPicker(picker, pool(picker).candidates(0)).name == "b0"
+
+
+def test_readmeCommands() -> None:
+    """Those are the commands that continuous integration runs."""
+    text = (ROOT / "README.rst").read_text()
+    section = text[text.index("\nTest it\n") : text.index("\nRead on\n")]
+    said = re.findall(r"^    (.+)$", section, re.MULTILINE)
+    assert said == [
+        "python3 -m venv .venv",
+        ".venv/bin/pip install -e '.[test]' --config-settings editable_mode=compat",
+        ".venv/bin/python -m pytest",
+    ]
+
+
+def test_quietest() -> None:
+    """The synchronous example takes whoever has the fewest connections."""
+    picker = runpy.run_path(str(EXAMPLES / "quietest.py"))["Quietest"]()
+    members = pool(picker)
+    checkPicker(picker, members.candidates(0))
+    for expected in ("b0", "b1", "b2", "b0"):
+        chosen = picker.pick(members.candidates(0), connectionFrom())
+        assert members.lease(chosen).backend.name == expected
+
+
+class Directory(Resource):
+    """Tells who serves whom."""
+
+    isLeaf = True
+
+    def render_GET(self, request) -> bytes:
+        return b"b2\n" if request.path == b"/192.0.2.1" else b"nobody"
+
+
+@pytest.mark.filterwarnings("ignore:Using readBody:DeprecationWarning")
+@pytest_twisted.inlineCallbacks
+def test_asking():
+    """The async example goes where an HTTP service says, or else to the first."""
+    port = reactor.listenTCP(0, Site(Directory()), interface="127.0.0.1")
+    service = f"http://127.0.0.1:{port.getHost().port}/"
+    picker = runpy.run_path(str(EXAMPLES / "asking.py"))["Asking"](service)
+    verifyObject(IBackendPicker, picker)
+    candidates = pool(picker).candidates(0)
+    for host, expected in (("192.0.2.1", "b2"), ("192.0.2.9", "b0")):
+        answer = picker.pick(candidates, connectionFrom(host))
+        chosen = yield Deferred.fromCoroutine(answer)
+        assert chosen.name == expected
+    yield port.stopListening()
+
+
+def test_readmeDemo(tmp_path: Path) -> None:
+    """The README's first command, checked by the twistd that would run it."""
+    twistd = Path(sysconfig.get_path("scripts")) / "twistd"
+    demo = next(each for each in commands() if each.endswith("--listen tcp:8080"))
+    arguments = shlex.split(demo)[1:]
+    ended = subprocess.run(
+        [sys.executable, twistd, *arguments, "--check"],
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, b"configuration is valid\n")
