@@ -30,6 +30,7 @@ class ClientSide(Side):
         """A client is here."""
         self.factory.begin(self._session, self)
         super().connectionMade()
+        self._session.awaitHandshake()
 
 
 class ListenerFactory(ServerFactory):

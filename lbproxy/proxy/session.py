@@ -187,11 +187,14 @@ class Session:
     def arrive(self, client: Side) -> None:
         """The client's transport is there."""
         self._client = client
-        policy = self._policy
-        policy.observer.opened(self.connection)
-        self._deadline = policy.deadlines.after(
-            policy.options.handshakeTimeout, self._handshakeLate
-        )
+        self._policy.observer.opened(self.connection)
+
+    def awaitHandshake(self) -> None:
+        """A client that is not ready by now speaks TLS; it has so long for it."""
+        if self._state is _State.ARRIVING:
+            self._deadline = self._policy.deadlines.after(
+                self._policy.options.handshakeTimeout, self._handshakeLate
+            )
 
     @_contained
     def sideReady(self, side: Side) -> None:
