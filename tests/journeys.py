@@ -30,6 +30,9 @@ from lbproxy.testing import MemoryNetwork
 
 CLIENT, BACKEND = "client", "backend"
 
+CLEAN = {CLIENT: End.CLIENT_CLOSED, BACKEND: End.BACKEND_CLOSED}
+HARSH = {CLIENT: End.CLIENT_RESET, BACKEND: End.BACKEND_RESET}
+
 SIZES = [1, 2, 100, 1448, 16384, 65535, 65536, 65537, 200_000, 700_000]
 """Around the sizes of segments, of reads and of buffers, and well beyond."""
 
@@ -630,10 +633,23 @@ class Journey:
         said = self.peers[sender].sent if sender in self.peers else 0
         assert len(received) <= said
         assert received == content(sender, 0, len(received)), "not a prefix"
+        if self.cutOff(sender, receiver):
+            assert not self.peers[receiver].sawEnd, "what was cut off looks whole"
         if self.gentle(sender, receiver):
             assert len(received) == said, "not all of it arrived"
             assert self.peers[receiver].sawEnd
             assert not self.peers[receiver].sawReset
+
+    def cutOff(self, sender: str, receiver: str) -> bool:
+        """Whether the sender was reset, and the receiver could see it."""
+        peer = self.peers[receiver]
+        return (
+            self.deeds[sender] == ["reset"]
+            and self.peers[sender].hasReset
+            and peer.hasReset
+            and not peer.closesWhole
+            and self.world.records.closes[0].backend is not None
+        )
 
     def gentle(self, sender: str, receiver: str) -> bool:
         """Whether the sender ended cleanly and the receiver heard it out."""
@@ -641,19 +657,23 @@ class Journey:
             return False
         if self.deeds[sender] != ["end"] or self.deeds[receiver] != ["end"]:
             return False
+        # A TLS peer that is sent more after its end resets; so it came out.
+        end = self.world.records.closes[0].end
+        if self.peers[sender].closesWhole and end is HARSH[sender]:
+            return False
         # Over Twisted's TLS the receiver's own end, if it did not come last,
         # was the end of both directions.
         return not self.peers[receiver].closesWhole or receiver in self.heardOut
 
     def possibleEnds(self) -> set[End]:
         ends = set()
-        clean = {CLIENT: End.CLIENT_CLOSED, BACKEND: End.BACKEND_CLOSED}
-        harsh = {CLIENT: End.CLIENT_RESET, BACKEND: End.BACKEND_RESET}
         for side, deed in self.order:
             if deed in ("end", "close") or not self.peers[side].hasReset:
-                ends.add(clean[side])
-            if deed == "reset" or (deed == "close" and self.world.closeIsHarsh):
-                ends.add(harsh[side])
+                ends.add(CLEAN[side])
+            # To close with something unread, or to be sent more, is a reset.
+            harshly = deed == "close" or self.peers[side].closesWhole
+            if deed == "reset" or (harshly and self.world.closeIsHarsh):
+                ends.add(HARSH[side])
         if self.peers[CLIENT].closesWhole and set(self.deeds[CLIENT]) - {"end"}:
             ends.add(End.TLS_FAILED)  # if it left that early
         return ends
