@@ -72,8 +72,10 @@ class HeldPicker:
     def __init__(self) -> None:
         self.waiting: list[Callable[[], None]] = []
         self.held = True
+        self.members: set = set()
 
     def pick(self, candidates, connection):
+        self.members.update(candidates)
         if not self.held:
             return candidates[0]
         answer: Deferred = Deferred()
@@ -558,6 +560,7 @@ class Journey:
             self.check()
         finally:
             world.stop()
+            assert not any(member.active for member in world.picker.members)
 
     def do(self, side: str, deed: str, size: int) -> None:
         if deed == "settle":
