@@ -8,7 +8,10 @@ Twisted's own way is the whole help text, or a traceback.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Callable
+from types import FrameType
 from typing import Any, NoReturn
 
 from attrs import evolve
@@ -130,6 +133,12 @@ class CommandLineService(MultiService):
         super().__init__()
         self._madeBy = os.getpid()
 
+    def startService(self) -> None:
+        """Start, and see to it that it is stopped only once."""
+        super().startService()
+        # Later, since the reactor sets its own handlers when it begins to run.
+        _reactor().callWhenRunning(_stopOnce)
+
     def privilegedStartService(self) -> None:
         """Start what needs privileges, or fail in the way that can be seen."""
         try:
@@ -153,6 +162,27 @@ def makeService(options: Options) -> IService:
     except ConfigurationError as error:
         _fail(str(error))
     return parent
+
+
+def _stopOnce() -> None:
+    """
+    Let only the first of several signals to stop reach the reactor: a second
+    one is a traceback of ReactorNotRunning in the log.
+    """
+    stopping: list[int] = []
+
+    def once(before: Callable[[int, FrameType | None], object]) -> Any:
+        def stop(number: int, frame: FrameType | None) -> None:
+            if not stopping:
+                stopping.append(number)
+                before(number, frame)
+
+        return stop
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+        if callable(before):
+            signal.signal(number, once(before))
 
 
 def _reactor() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from journeys import Records
 from twisted.internet.defer import Deferred
 
-from lbproxy import Connection, LoadBalancer
+from lbproxy import Address, Connection, End, LoadBalancer
 from lbproxy.config.file import configurationFromText
 from lbproxy.testing import Far, MemoryNetwork, ScriptedBackend
 
@@ -77,3 +77,17 @@ class Story:
         assert stopped.called
         assert not self.network.getDelayedCalls()
         assert len(self.records.opens) == len(self.records.closes)
+
+
+def record(end: End = End.CLIENT_CLOSED, number: int = 7, **more) -> Connection:
+    """What is known of a connection that is over."""
+    return Connection(
+        id=number,
+        listener="front",
+        client=Address("192.0.2.1", 40001),
+        local=Address("127.0.0.1", 8080),
+        opened=1000.0,
+        closed=1002.5,
+        end=end,
+        **more,
+    )

@@ -1,4 +1,4 @@
-"""What is written of connections, and what happens when it cannot be."""
+"""The access log: its lines, its files, and what happens when it cannot be written."""
 
 from __future__ import annotations
 
@@ -7,28 +7,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import A, Story
+from stories import A, record
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
-from lbproxy import Address, Backend, Connection, End, IConnectionObserver
+from lbproxy import Backend, IConnectionObserver
 from lbproxy.observe.accesslog import AccessLog, line
-from lbproxy.observe.endslog import EndsLog
-from lbproxy.observe.observers import Observers
-from lbproxy.streams.deadlines import Deadlines
 
 
-def record(end: End = End.CLIENT_CLOSED, number: int = 7, **more) -> Connection:
-    return Connection(
-        id=number,
-        listener="front",
-        client=Address("192.0.2.1", 40001),
-        local=Address("127.0.0.1", 8080),
-        opened=1000.0,
-        closed=1002.5,
-        end=end,
-        **more,
-    )
+def test_interface() -> None:
+    """It is an observer."""
+    verifyObject(IConnectionObserver, AccessLog("stdout", float))
 
 
 def test_line() -> None:
@@ -58,13 +47,6 @@ def test_alwaysOneLine(name: str, detail: str) -> None:
     assert written.count("\n") == 1
     assert written[:-1].isprintable()
     assert len(written.split(" (", 1)[0].split(" ")) == 12
-
-
-def test_interfaces(tmp_path: Path) -> None:
-    """All of them are observers."""
-    verifyObject(IConnectionObserver, AccessLog("stdout", float))
-    verifyObject(IConnectionObserver, EndsLog(Deadlines(Clock())))
-    verifyObject(IConnectionObserver, Observers([]))
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -127,44 +109,3 @@ def test_stdout(capfd) -> None:
     log.open()
     log.closed(record())
     log.close()
-
-
-def test_floodOfEnds(logged) -> None:
-    """Of a flood a few are written and the rest are counted."""
-    clock = Clock()
-    log = EndsLog(Deadlines(clock))
-    log.opened(record())
-    log.closed(record())
-    for number in range(10):
-        log.closed(record(End.CONNECT_FAILED, number, backend=Backend(A)))
-    log.closed(record(End.IDLE_TIMEOUT))
-    log.closed(record(End.INTERNAL_ERROR))
-    assert [str(event["log_level"]) for event in logged] == [
-        *["<LogLevel=warn>"] * 3,
-        "<LogLevel=info>",
-        "<LogLevel=critical>",
-    ]
-    assert logged[0]["id"] == 0
-    clock.advance(1)
-    assert [event.get("more") for event in logged[5:]] == [7]
-    log.closed(record(End.CONNECT_FAILED))
-    assert len(logged) == 7
-    log.close()
-    assert not clock.getDelayedCalls()
-
-
-class Bad:
-    def opened(self, connection) -> None:
-        raise RuntimeError("no")
-
-    closed = opened
-
-
-def test_badObserver(logged) -> None:
-    """An observer that raises disturbs neither the connection nor the others."""
-    story = Story(A, observers=[Bad()])
-    story.client(b"x").reset()
-    story.settle(1)
-    assert story.end.end is End.CLIENT_RESET
-    story.stop()
-    assert sum("log_failure" in event for event in logged) == 2

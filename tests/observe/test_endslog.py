@@ -1,0 +1,40 @@
+"""The abnormal ends in the log."""
+
+from __future__ import annotations
+
+from stories import A, record
+from twisted.internet.task import Clock
+from zope.interface.verify import verifyObject
+
+from lbproxy import Backend, End, IConnectionObserver
+from lbproxy.observe.endslog import EndsLog
+from lbproxy.streams.deadlines import Deadlines
+
+
+def test_interface() -> None:
+    """It is an observer."""
+    verifyObject(IConnectionObserver, EndsLog(Deadlines(Clock())))
+
+
+def test_floodOfEnds(logged) -> None:
+    """Of a flood a few are written and the rest are counted."""
+    clock = Clock()
+    log = EndsLog(Deadlines(clock))
+    log.opened(record())
+    log.closed(record())
+    for number in range(10):
+        log.closed(record(End.CONNECT_FAILED, number, backend=Backend(A)))
+    log.closed(record(End.IDLE_TIMEOUT))
+    log.closed(record(End.INTERNAL_ERROR))
+    assert [str(event["log_level"]) for event in logged] == [
+        *["<LogLevel=warn>"] * 3,
+        "<LogLevel=info>",
+        "<LogLevel=critical>",
+    ]
+    assert logged[0]["id"] == 0
+    clock.advance(1)
+    assert [event.get("more") for event in logged[5:]] == [7]
+    log.closed(record(End.CONNECT_FAILED))
+    assert len(logged) == 7
+    log.close()
+    assert not clock.getDelayedCalls()
