@@ -13,6 +13,8 @@ A whole balancer runs on it, without a socket and without waiting::
     assert backend.accepted[0].received == b"hello"
 
 Time passes when the test says so: L{MemoryNetwork} is a L{Clock}.
+
+It is all in one module, however long, because that is how tests import it.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ While a session routes, picks or dials, its client is read into one bounded
 buffer, so that a reset is noticed; an end of stream is remembered.  Whatever
 happens, in whatever state: what is pending is cancelled, the lease is released
 and the observer is told, each exactly once.
+
+This module is longer than others, so that no transition has to be looked for.
 """
 
 from __future__ import annotations
