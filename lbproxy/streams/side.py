@@ -243,6 +243,7 @@ class Side(Protocol):
         """
         if not self._beginClosing():
             return
+        self.resume()
         self.endWriting()
         if not self._closeIfThrough():
             _Closing(self, deadlines, timeout, untilDelivered=False)
@@ -256,6 +257,9 @@ class Side(Protocol):
             delivery ends.
         """
         if self._beginClosing():
+            # What it still says changes nothing, and to read it would let a peer
+            # that sends for ever keep this process busy until the deadline.
+            self.pause()
             _Closing(self, deadlines, timeout, untilDelivered=True)
 
     def abort(self) -> None:
@@ -278,7 +282,6 @@ class Side(Protocol):
         self.closing = True
         self.held.clear()
         self.take = _discard
-        self.resume()
         return True
 
     def _closeIfThrough(self) -> bool:

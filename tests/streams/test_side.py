@@ -146,6 +146,24 @@ def test_resetWaitsForDelivery() -> None:
     assert not clock.getDelayedCalls()
 
 
+def test_resetSideIsNotRead() -> None:
+    """A peer that sends for ever while it is being reset is not read any more."""
+    clock = Clock()
+    side, transport, _ = connected(clock)
+    transport.far.stall()
+    side.write(b"x" * 1000)
+    side.reset(Deadlines(clock), 5)
+    for _ in range(20):
+        transport.far.send(b"y" * 65536)
+        clock.advance(0.1)
+    assert side.received == 0
+    transport.far.take()
+    for _ in range(10):
+        clock.advance(0.2)
+    assert transport.aborted
+    assert not clock.getDelayedCalls()
+
+
 class FailingDescriptor(FileDescriptor):
     """A descriptor whose sends fail."""
 
