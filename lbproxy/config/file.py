@@ -9,6 +9,9 @@ from .model import Configuration
 from .place import ConfigurationError
 from .whole import configurationFromMapping
 
+_MARK = "\ufeff"
+"""The byte order mark, which some editors write before the text."""
+
 
 def loadConfiguration(path: str) -> Configuration:
     """
@@ -36,13 +39,13 @@ def configurationFromText(text: str, source: str) -> Configuration:
     """
     Make a configuration of what a file holds.
 
-    @param text: TOML.
+    @param text: TOML, with or without a byte order mark before it.
     @param source: What errors call it.
     @raise ConfigurationError: If it is not TOML, or anything in it cannot be
         used.
     """
     try:
-        document = tomllib.loads(text)
+        document = tomllib.loads(text.removeprefix(_MARK))
     except RecursionError:
         raise ConfigurationError(f"{source}: is nested too deeply") from None
     except ValueError as error:

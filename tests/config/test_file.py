@@ -337,6 +337,25 @@ def test_notText(tmp_path: Path) -> None:
     assert str(raised.value) == f"{file}: is not UTF-8 (at line 2)"
 
 
+def test_aMarkAtTheBeginning(tmp_path: Path) -> None:
+    """A file that an editor saved with a byte order mark is read like any other."""
+    text = GOOD.format(listener="", pool="", rest="")
+    file = tmp_path / "lb.toml"
+    file.write_text(text, encoding="utf-8-sig")
+    expected = configurationFromText(text, "lb.toml")
+    assert loadConfiguration(str(file)) == expected
+    assert configurationFromText("\ufeff" + text, "lb.toml") == expected
+
+
+def test_linesAreCountedBehindAMark(tmp_path: Path) -> None:
+    """The mark does not move the line at which something is wrong."""
+    file = tmp_path / "lb.toml"
+    file.write_bytes(b"\xef\xbb\xbf# one\n\xe9")
+    with pytest.raises(ConfigurationError) as raised:
+        loadConfiguration(str(file))
+    assert str(raised.value) == f"{file}: is not UTF-8 (at line 2)"
+
+
 @settings(deadline=None)
 @given(st.text() | st.text(alphabet='[]{}"=,.ap1\n'))
 def test_anyTextGetsOneLine(text: str) -> None:
