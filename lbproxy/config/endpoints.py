@@ -38,6 +38,13 @@ _LONGEST_PATH = 107
 _SERVER_BACKLOG = {"tcp": 3, "tcp6": 2, "unix": 3, "ssl": 7, "tls": 3}
 """The position of the backlog, likewise."""
 
+_HAPROXY = "haproxy"
+_NO_HAPROXY = (
+    "haproxy: is not supported, since Twisted's loses what comes after the client's "
+    "end of stream; PROXY headers will be read by the listener's key "
+    '"proxy-protocol", which this version does not have'
+)
+
 
 def serverEndpoint(
     reactor: Any, text: str, place: Place = _SERVER, backlog: int | None = None
@@ -51,7 +58,7 @@ def serverEndpoint(
     @param backlog: For a kind that has one, unless the description names it.
     @raise ConfigurationError: If there can be no such endpoint.
     """
-    description = _parsed(text, place)
+    description = _parsedServer(text, place)
     _checkDirectory(description, text, place)
     endpoint: IStreamServerEndpoint
     described = text if backlog is None else withBacklog(text, backlog)
@@ -86,7 +93,7 @@ def checkServerDescription(reactor: Any, text: str, place: Place = _SERVER) -> N
 
     @raise ConfigurationError: If there can be no such endpoint.
     """
-    description = _parsed(text, place)
+    description = _parsedServer(text, place)
     if description.positional[:1] == ("systemd",):
         _checkSystemd(description, text, place)
     else:
@@ -110,20 +117,22 @@ def withBacklog(text: str, backlog: int) -> str:
     @param text: A Twisted server endpoint description.
     @raise ValueError: If it cannot be taken apart.
     """
-    positional, named = _taken(Description.parse(text))
+    description = Description.parse(text)
+    positional = description.positional
     kind = positional[0] if positional else ""
     # A kind that is not in the table has no backlog: there is no room for one.
-    if "backlog" in named or len(positional) > _SERVER_BACKLOG.get(kind, -1):
+    if "backlog" in description.named or (
+        len(positional) > _SERVER_BACKLOG.get(kind, -1)
+    ):
         return text
     return f"{text}:backlog={backlog}"
 
 
-def _taken(description: Description) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """The parts of a server's description, less the C{haproxy:} that wraps it."""
-    positional = description.positional
-    while positional[:1] == ("haproxy",):
-        positional = positional[1:]
-    return positional, description.named
+def _parsedServer(text: str, place: Place) -> Description:
+    description = _parsed(text, place)
+    if description.positional[0].lower() == _HAPROXY:
+        raise place.refuse(text, _NO_HAPROXY)
+    return description
 
 
 def _parsed(text: str, place: Place) -> Description:
@@ -161,8 +170,8 @@ def _checkDirectory(description: Description, text: str, place: Place) -> None:
     does not exist is empty, and one without a name is the current one, which it
     would read with all that is below.
     """
-    positional, named = _taken(description)
-    if positional[:1] == ("tls",):
+    positional, named = description.positional, description.named
+    if positional[0] == "tls":
         for directory in (*positional[1:2], *_some(named, "path")):
             if not directory or not Path(directory).is_dir():
                 raise place.refuse(text, f'"{directory}" is not a directory')
@@ -170,7 +179,7 @@ def _checkDirectory(description: Description, text: str, place: Place) -> None:
 
 def _checkServer(description: Description, text: str, place: Place) -> None:
     """Look at what Twisted finds out only when it listens."""
-    positional, named = _taken(description)
+    positional, named = description.positional, description.named
     kind = positional[0]
     at = _SERVER_PORT.get(kind)
     if at is not None:
@@ -237,4 +246,4 @@ def _kinds(serving: bool) -> set[str]:
         if serving
         else getPlugins(IStreamClientEndpointStringParserWithReactor)
     )
-    return {"ssl", "tcp", "unix", *(plugin.prefix for plugin in plugins)}
+    return {"ssl", "tcp", "unix", *(plugin.prefix for plugin in plugins)} - {_HAPROXY}

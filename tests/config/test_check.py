@@ -111,3 +111,26 @@ def test_optionsAreNamed() -> None:
     with pytest.raises(ConfigurationError) as raised:
         checkConfiguration(MemoryReactorClock(), configuration, FACTORIES)
     assert str(raised.value) == '--backend: "tcp:x": it lacks "port"'
+
+
+def test_haproxyAmongSeveralIsNamed() -> None:
+    """Whoever listens in several ways sees which of them cannot be."""
+    listen = ["tcp:1", "haproxy:tcp:2"]
+    mapping = {
+        "listener": [{"name": "web", "listen": listen}],
+        "pool": {"web": {"picker": "first", "backends": ["tcp:localhost:80"]}},
+    }
+    for configuration, start in (
+        (
+            configurationFromMapping(mapping, "lb.toml"),
+            'lb.toml: listener.web.listen = "haproxy:tcp:2": haproxy: is not supported',
+        ),
+        (
+            configurationFromEndpoints(listen, ["tcp:localhost:80"], "first"),
+            '--listen: "haproxy:tcp:2": haproxy: is not supported',
+        ),
+    ):
+        with pytest.raises(ConfigurationError) as raised:
+            checkConfiguration(MemoryReactorClock(), configuration, FACTORIES)
+        assert str(raised.value).startswith(start)
+        assert '"proxy-protocol"' in str(raised.value)

@@ -36,7 +36,6 @@ CONNECT = Place("lb.toml", "pool.web.backends[0]")
         "tcp6:8080",
         "unix:/run/web.sock:mode=660",
         "unix:address=/run/web.sock",
-        "haproxy:tcp:8080",
         "tls:DIRECTORY:443",
     ],
 )
@@ -83,7 +82,6 @@ def test_goodClient(text: str) -> None:
         ("tcp:port=65536", "a port is 0 to 65535, not 65536"),
         ("tcp:8_0", "a port is 0 to 65535, not 8_0"),
         ("tcp6:70000", "a port is 0 to 65535, not 70000"),
-        ("haproxy:tcp:70000", "a port is 0 to 65535, not 70000"),
         ("tls:DIRECTORY:70000", "a port is 0 to 65535, not 70000"),
         ("tcp:80:interfaec=::1", '"interfaec" is not known to it'),
         ("tcp:80:1:2:3:4", "it has too many parts"),
@@ -161,17 +159,48 @@ def test_badClient(text: str, reason: str) -> None:
     assert str(raised.value) == str(CONNECT.refuse(text, reason))
 
 
-@pytest.mark.parametrize("text", ["8080", "localhost:80", "fd:3", "haproxy:fd:3"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "haproxy:tcp:8080",
+        "HAProxy:tcp:8080",
+        "haproxy:haproxy:tcp:8080",
+        "ha\\proxy:unix:/run/web.sock",
+        "port=8080:haproxy:tcp",
+        "haproxy:fd:3",
+        "haproxy",
+    ],
+)
+def test_haproxyIsRefused(text: str) -> None:
+    """
+    Twisted's own reader of PROXY headers loses what comes after the client's
+    end of stream; whoever asks for it is told what will take its place.
+    """
+    for check in (checkServerDescription, serverEndpoint):
+        with pytest.raises(ConfigurationError) as raised:
+            check(MemoryReactorClock(), text, LISTEN)
+        assert str(raised.value) == str(
+            LISTEN.refuse(
+                text,
+                "haproxy: is not supported, since Twisted's loses what comes after "
+                "the client's end of stream; PROXY headers will be read by the "
+                'listener\'s key "proxy-protocol", which this version does not have',
+            )
+        )
+
+
+@pytest.mark.parametrize("text", ["8080", "localhost:80", "fd:3"])
 def test_unknownKindOfServer(text: str) -> None:
     """Who forgot the kind, as older tools allowed, sees which there are."""
     with pytest.raises(ConfigurationError) as raised:
         checkServerDescription(MemoryReactorClock(), text)
-    kind = text.removeprefix("haproxy:").split(":")[0]
+    kind = text.split(":")[0]
     known = f'unknown kind of endpoint "{kind}"; known: '
     line = str(raised.value)
     assert line.startswith(f'server endpoint: "{text}": {known}')
     listed = line.partition("; known: ")[2].split(", ")
     assert {"ssl", "systemd", "tcp", "tcp6", "tls", "unix"} <= set(listed)
+    assert "haproxy" not in listed
     assert listed == sorted(listed)
 
 
@@ -218,8 +247,6 @@ def test_whatIsNoCertificate(tmp_path: Path) -> None:
         ("unix:/a\\:b", "unix:/a\\:b:backlog=9"),
         ("ssl:443", "ssl:443:backlog=9"),
         ("tls:/certificates:443", "tls:/certificates:443:backlog=9"),
-        ("haproxy:tcp:80", "haproxy:tcp:80:backlog=9"),
-        ("haproxy:tcp:80::7", "haproxy:tcp:80::7"),
         ("systemd:INET:0", "systemd:INET:0"),
         ("stdio:", "stdio:"),
         ("a=b", "a=b"),
@@ -232,7 +259,7 @@ def test_backlogIsAdded(text: str, described: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "backlog"),
-    [("tcp:80", 9), ("tcp6:80", 9), ("haproxy:tcp:80:backlog=7", 7)],
+    [("tcp:80", 9), ("tcp6:80", 9), ("tcp:80:backlog=7", 7)],
 )
 def test_backlogReachesTheKernel(text: str, backlog: int) -> None:
     """The number arrives where the port is made."""
