@@ -94,7 +94,7 @@ def checkServerDescription(reactor: Any, text: str, place: Place = _SERVER) -> N
     @raise ConfigurationError: If there can be no such endpoint.
     """
     description = _parsedServer(text, place)
-    if description.positional[:1] == ("systemd",):
+    if _kind(description) == "systemd":
         _checkSystemd(description, text, place)
     else:
         serverEndpoint(reactor, text, place)
@@ -118,19 +118,16 @@ def withBacklog(text: str, backlog: int) -> str:
     @raise ValueError: If it cannot be taken apart.
     """
     description = Description.parse(text)
-    positional = description.positional
-    kind = positional[0] if positional else ""
     # A kind that is not in the table has no backlog: there is no room for one.
-    if "backlog" in description.named or (
-        len(positional) > _SERVER_BACKLOG.get(kind, -1)
-    ):
+    room = _SERVER_BACKLOG.get(_kind(description), -1)
+    if "backlog" in description.named or len(description.positional) > room:
         return text
     return f"{text}:backlog={backlog}"
 
 
 def _parsedServer(text: str, place: Place) -> Description:
     description = _parsed(text, place)
-    if description.positional[0].lower() == _HAPROXY:
+    if _kind(description) == _HAPROXY:
         raise place.refuse(text, _NO_HAPROXY)
     return description
 
@@ -145,6 +142,15 @@ def _parsed(text: str, place: Place) -> Description:
     return description
 
 
+def _kind(description: Description) -> str:
+    """
+    The kind of endpoint.  Twisted knows a plugin's in any case, and those of
+    clients; what it knows in lower case only, it refuses itself.
+    """
+    return description.positional[0].lower() if description.positional else ""
+
+
+_SYSTEMD = re.compile("systemd:", re.IGNORECASE)
 _UNKNOWN_KIND = re.compile(r"Unknown endpoint type: '(.*)'", re.DOTALL)
 
 
@@ -159,7 +165,7 @@ def _made(
         if unknown := _UNKNOWN_KIND.search(reason):
             known = knownOnes(_kinds(parse is serverFromString))
             reason = f'unknown kind of endpoint "{unknown[1]}"; known: {known}'
-        elif isinstance(error, LookupError) and text.startswith("systemd:"):
+        elif isinstance(error, LookupError) and _SYSTEMD.match(text):
             reason = "systemd has passed no such descriptor to this process"
         raise place.refuse(text, reason) from None
 
@@ -171,7 +177,7 @@ def _checkDirectory(description: Description, text: str, place: Place) -> None:
     would read with all that is below.
     """
     positional, named = description.positional, description.named
-    if positional[0] == "tls":
+    if _kind(description) == "tls":
         for directory in (*positional[1:2], *_some(named, "path")):
             if not directory or not Path(directory).is_dir():
                 raise place.refuse(text, f'"{directory}" is not a directory')
@@ -180,7 +186,7 @@ def _checkDirectory(description: Description, text: str, place: Place) -> None:
 def _checkServer(description: Description, text: str, place: Place) -> None:
     """Look at what Twisted finds out only when it listens."""
     positional, named = description.positional, description.named
-    kind = positional[0]
+    kind = _kind(description)
     at = _SERVER_PORT.get(kind)
     if at is not None:
         _checkPorts([*positional[at : at + 1], *_some(named, "port")], 0, text, place)
@@ -190,9 +196,10 @@ def _checkServer(description: Description, text: str, place: Place) -> None:
 
 def _checkClient(description: Description, text: str, place: Place) -> None:
     """Look at what Twisted finds out only when it connects."""
-    kind, *arguments = description.positional
+    kind = _kind(description)
+    arguments = description.positional[1:]
     named = description.named
-    if kind.lower() in ("tcp", "ssl", "tls"):
+    if kind in ("tcp", "ssl", "tls"):
         at = 0 if "host" in named else 1
         ports = [*arguments[at : at + 1], *_some(named, "port")]
         _checkPorts(ports, 1, text, place)
@@ -200,7 +207,7 @@ def _checkClient(description: Description, text: str, place: Place) -> None:
             raise place.refuse(text, "the host is missing")
         for inner in _some(named, "endpoint"):
             _checkClient(_parsed(inner, place), text, place)
-    if kind.lower() == "unix":
+    if kind == "unix":
         _checkPath([*arguments[:1], *_some(named, "path")], text, place)
 
 

@@ -100,6 +100,10 @@ def test_goodClient(text: str) -> None:
         ("tls:path=/nowhere", '"/nowhere" is not a directory'),
         ("tls:443", '"443" is not a directory'),
         ("tls::443", '"" is not a directory'),
+        # Plugins' kinds are found in any case.
+        ("TLS:/nowhere:443", '"/nowhere" is not a directory'),
+        ("TCP6:70000", "a port is 0 to 65535, not 70000"),
+        ("Systemd:INET", "exactly one of index and name has to be given"),
         ("systemd", "the domain has to be INET, INET6 or UNIX"),
         ("systemd:NET:0", "the domain has to be INET, INET6 or UNIX"),
         ("systemd:INET", "exactly one of index and name has to be given"),
@@ -214,7 +218,7 @@ def test_kindsOnlyForListening(text: str) -> None:
     assert not {"tcp6", "systemd"} & set(listed)
 
 
-@pytest.mark.parametrize("text", ["systemd:INET:0", "systemd:INET6:name=web"])
+@pytest.mark.parametrize("text", ["systemd:INET:0", "SYSTEMD:INET6:name=web"])
 def test_systemdIsCheckedWithoutItsDescriptors(text: str) -> None:
     """A configuration can be checked by hand that only systemd can start."""
     checkServerDescription(MemoryReactorClock(), text)
@@ -244,6 +248,7 @@ def test_whatIsNoCertificate(tmp_path: Path) -> None:
         ("tcp:80:backlog=7", "tcp:80:backlog=7"),
         ("tcp6:80", "tcp6:80:backlog=9"),
         ("tcp6:80:7", "tcp6:80:7"),
+        ("TCP6:80", "TCP6:80:backlog=9"),
         ("unix:/a\\:b", "unix:/a\\:b:backlog=9"),
         ("ssl:443", "ssl:443:backlog=9"),
         ("tls:/certificates:443", "tls:/certificates:443:backlog=9"),
