@@ -7,9 +7,12 @@ Twisted keeps its own reader of it to itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
+
+Field = tuple[str | None, str]
+"""A name, or L{None} for what is told by its position, and a value."""
 
 
 @frozen
@@ -35,7 +38,7 @@ class Description:
         """
         positional: list[str] = []
         named: dict[str, str] = {}
-        for name, value in _fields(text):
+        for name, value in fieldsOf(text):
             if name is None:
                 positional.append(value)
             elif name in named:
@@ -45,9 +48,14 @@ class Description:
         return cls(tuple(positional), named)
 
 
-def _fields(text: str) -> list[tuple[str | None, str]]:
-    """Each field's name, if it has one, and its value."""
-    fields: list[tuple[str | None, str]] = []
+def fieldsOf(text: str) -> list[Field]:
+    """
+    The fields of a description in their order, each with its name, if it has
+    one, and its value.
+
+    @raise ValueError: With one line, if the text ends in a backslash.
+    """
+    fields: list[Field] = []
     name: str | None = None
     read = ""
     characters = iter(text)
@@ -66,3 +74,20 @@ def _fields(text: str) -> list[tuple[str | None, str]]:
         else:
             read += character
     return [*fields, (name, read)]
+
+
+def written(fields: Iterable[Field]) -> str:
+    """The description that L{fieldsOf} takes apart into these fields."""
+    return ":".join(
+        _escaped(value, _SPECIAL + "=")
+        if name is None
+        else f"{_escaped(name, _SPECIAL + '=')}={_escaped(value, _SPECIAL)}"
+        for name, value in fields
+    )
+
+
+_SPECIAL = "\\:"
+
+
+def _escaped(text: str, special: str) -> str:
+    return "".join(f"\\{each}" if each in special else each for each in text)

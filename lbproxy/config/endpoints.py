@@ -24,6 +24,7 @@ from twisted.plugin import getPlugins
 
 from .causes import cause
 from .description import Description
+from .hosts import HostFault, clientHostFault, serverHostFault
 from .place import Place, knownOnes
 
 _SERVER = Place("server endpoint")
@@ -59,6 +60,7 @@ def serverEndpoint(
     @raise ConfigurationError: If there can be no such endpoint.
     """
     description = _parsedServer(text, place)
+    _checkHosts(serverHostFault(text), text, place)
     _checkDirectory(description, text, place)
     endpoint: IStreamServerEndpoint
     described = text if backlog is None else withBacklog(text, backlog)
@@ -79,6 +81,7 @@ def clientEndpoint(
     @raise ConfigurationError: If there can be no such endpoint.
     """
     description = _parsed(text, place)
+    _checkHosts(clientHostFault(text), text, place)
     endpoint: IStreamClientEndpoint
     endpoint = _made(clientFromString, reactor, text, text, place)
     _checkClient(description, text, place)
@@ -168,6 +171,11 @@ def _made(
         elif isinstance(error, LookupError) and _SYSTEMD.match(text):
             reason = "systemd has passed no such descriptor to this process"
         raise place.refuse(text, reason) from None
+
+
+def _checkHosts(fault: HostFault | None, text: str, place: Place) -> None:
+    if fault is not None:
+        raise place.refuse(text, str(fault))
 
 
 def _checkDirectory(description: Description, text: str, place: Place) -> None:

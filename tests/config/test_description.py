@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.config.description import Description
+from lbproxy.config.description import Description, fieldsOf, written
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,15 @@ def test_escapedTextComesOutWhole(parts: list[str]) -> None:
     """Any text can stand in a description, if it is escaped."""
     escaped = ["".join(f"\\{character}" for character in part) for part in parts]
     assert Description.parse(":".join(escaped)).positional == tuple(parts)
+
+
+@given(st.lists(st.tuples(st.none() | st.text(), st.text()), min_size=1))
+def test_fieldsAreWrittenAsTheyAreRead(fields: list[tuple[str | None, str]]) -> None:
+    """What is suggested instead of a description means what it should."""
+    assert fieldsOf(written(fields)) == fields
+
+
+def test_nothingIsEscapedWithoutNeed() -> None:
+    """A description that is suggested looks as a person would write it."""
+    text = r"unix:/a\=b:path=/a=b:host=\:\:1"
+    assert written(fieldsOf(text)) == text
