@@ -11,26 +11,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from attrs import evolve, frozen
+from twisted.internet.abstract import isIPv6Address
 
 from .description import Field, fieldsOf, written
 
 _PLAIN = "a host is written without blanks and brackets"
+_COLONS = "each colon of an IPv6 address needs a backslash before it"
+_NAMED = "the host of tls: is the name in the certificate, not an IPv6 address"
 
 _BY_NAME = 0
 """In place of a position: it is given by name only."""
 
-_CLIENT_HOSTS: Mapping[str, Mapping[str, int]] = {
-    "tcp": {"host": 1, "bindAddress": _BY_NAME},
-    "ssl": {"host": 1, "bindAddress": _BY_NAME},
-    "tls": {"host": 1, "bindAddress": 4},
+
+@frozen
+class _Kind:
+    """
+    A kind of endpoint.
+
+    @ivar port: The position of the port.
+    @ivar hosts: The fields that hold a host: their names, and their positions.
+    @ivar takesNames: Whether its C{host} cannot be an IPv6 address.
+    """
+
+    port: int
+    hosts: Mapping[str, int]
+    takesNames: bool = False
+
+
+_CLIENTS = {
+    "tcp": _Kind(2, {"host": 1, "bindAddress": _BY_NAME}),
+    "ssl": _Kind(2, {"host": 1, "bindAddress": _BY_NAME}),
+    "tls": _Kind(2, {"host": 1, "bindAddress": 4}, takesNames=True),
 }
-_SERVER_HOSTS: Mapping[str, Mapping[str, int]] = {
-    "tcp": {"interface": 2},
-    "tcp6": {"interface": 3},
-    "ssl": {"interface": 5},
-    "tls": {"interface": 4},
+_SERVERS = {
+    "tcp": _Kind(1, {"interface": 2}),
+    "tcp6": _Kind(1, {"interface": 3}),
+    "ssl": _Kind(1, {"interface": 5}),
+    "tls": _Kind(2, {"interface": 4}),
 }
-"""Each kind's fields that hold a host: their names, and their positions."""
 
 _NESTED = 8
 """The position of the endpoint that C{tls:} wraps."""
@@ -63,9 +81,9 @@ def clientHostFault(text: str) -> HostFault | None:
         fields = fieldsOf(text)
     except ValueError:
         return None
-    if fault := _fault(fields, _CLIENT_HOSTS):
+    if fault := _fault(fields, _CLIENTS):
         return fault
-    return _nestedFault(fields) if _kind(fields) == "tls" else None
+    return _nestedFault(fields) if _kindOf(fields) == "tls" else None
 
 
 def serverHostFault(text: str) -> HostFault | None:
@@ -74,24 +92,81 @@ def serverHostFault(text: str) -> HostFault | None:
 
     @param text: A description that can be taken apart.
     """
-    return _fault(fieldsOf(text), _SERVER_HOSTS)
+    return _fault(fieldsOf(text), _SERVERS)
 
 
-def _fault(
-    fields: list[Field], kinds: Mapping[str, Mapping[str, int]]
-) -> HostFault | None:
-    for name, position in kinds.get(_kind(fields), {}).items():
+def _fault(fields: list[Field], kinds: Mapping[str, _Kind]) -> HostFault | None:
+    kind = kinds.get(_kindOf(fields))
+    if kind is None:
+        return None
+    for name, position in kind.hosts.items():
         at = _index(fields, name, position)
-        if at is None:
-            continue
-        called, host = fields[at]
-        bare = _bare(host)
-        if not _isPlain(bare) or (host and not bare):
-            return HostFault(_PLAIN)
-        if bare != host:
-            right = [(called, bare)]
-            return HostFault(_PLAIN, _replaced(fields, at, at + 1, right))
+        if at is not None and (fault := _hostFault(fields, at, kind, name)):
+            return fault
     return None
+
+
+def _hostFault(
+    fields: list[Field], at: int, kind: _Kind, name: str
+) -> HostFault | None:
+    """What is wrong with the host that begins at this field."""
+    called, host = fields[at]
+    portFollows = (
+        _index(fields, "port", _BY_NAME) is None
+        and _index(fields[:at], "port", _portAt(fields, kind)) is None
+    )
+    end, bare = _meant(fields, at, portFollows)
+    if not _isPlain(bare) or (host and not bare):
+        return HostFault(_PLAIN)
+    right = [(called, bare)]
+    if portFollows and end == len(fields) and end > at + 1:
+        right.append((None, "PORT"))
+    if kind.takesNames and name == "host" and isIPv6Address(bare):
+        named = [*fields[:at], (called, "NAME"), *right[1:], *fields[end:]]
+        return HostFault(_NAMED, _around(named, bare, kind))
+    if end > at + 1:
+        return HostFault(_COLONS, _replaced(fields, at, end, right))
+    if bare != host:
+        return HostFault(_PLAIN, _replaced(fields, at, end, right))
+    return None
+
+
+def _meant(fields: list[Field], at: int, portFollows: bool) -> tuple[int, str]:
+    """
+    The host that was most likely meant by the field C{at} and those after it,
+    into which its colons may have cut it, and where the first field after it is.
+    """
+    single = _bare(fields[at][1])
+    end = at + 1
+    if isIPv6Address(single):
+        return end, single
+    while end < len(fields) and fields[end][0] is None:
+        end += 1
+    ends = list(range(end, at + 1, -1))
+    if portFollows:
+        # With the port, too, it may look like an address: ::1:9001.
+        ends = [*ends[1:], *ends[:1]]
+    for each in ends:
+        address = _bare(":".join(value for _, value in fields[at:each]))
+        zone = address.partition("%")[2]
+        if isIPv6Address(address) and _isPlain(address) and ":" not in zone:
+            return each, address
+    return at + 1, single
+
+
+def _around(fields: list[Field], address: str, kind: _Kind) -> str:
+    """The description, with an endpoint within it that connects to the address."""
+    if _index(fields, "endpoint", _NESTED) is not None:
+        return written(fields)
+    port = _index(fields, "port", _portAt(fields, kind))
+    number = "PORT" if port is None else fields[port][1]
+    nested = written([(None, "tcp"), (None, address), (None, number)])
+    return written([*fields, ("endpoint", nested)])
+
+
+def _portAt(fields: list[Field], kind: _Kind) -> int:
+    """The position of the port, which is one less if the host has a name."""
+    return kind.port - (_index(fields, "host", _BY_NAME) is not None)
 
 
 def _nestedFault(fields: list[Field]) -> HostFault | None:
@@ -107,7 +182,7 @@ def _nestedFault(fields: list[Field]) -> HostFault | None:
     return evolve(fault, spelling=_replaced(fields, at, at + 1, right))
 
 
-def _kind(fields: list[Field]) -> str:
+def _kindOf(fields: list[Field]) -> str:
     return next((value.lower() for name, value in fields if name is None), "")
 
 
