@@ -236,6 +236,9 @@ def _checkPath(written: Iterable[str], text: str, place: Place) -> None:
         if len(path.encode("utf-8", "surrogatepass")) > _LONGEST_PATH:
             reason = f"the path of a socket has at most {_LONGEST_PATH} bytes"
             raise place.refuse(text, reason)
+        if path.lstrip()[:1] == "/" != path[0] and not Path(path).parent.is_dir():
+            reason = "the path begins with a blank, and there is no such directory"
+            raise place.refuse(text, reason)
 
 
 def _checkSystemd(description: Description, text: str, place: Place) -> None:

@@ -126,6 +126,8 @@ def _hostFault(
         return HostFault(_NAMED, _around(named, bare, kind))
     if end > at + 1:
         return HostFault(_COLONS, _replaced(fields, at, end, right))
+    if not _isLookedUp(bare):
+        return HostFault(f'"{bare}" cannot be the name of a host')
     if bare != host:
         return HostFault(_PLAIN, _replaced(fields, at, end, right))
     return None
@@ -203,6 +205,15 @@ def _bare(host: str) -> str:
 
 def _isPlain(host: str) -> bool:
     return not any(each.isspace() or each in "[]" for each in host)
+
+
+def _isLookedUp(host: str) -> bool:
+    """Whether a resolver can be asked for it, or need not be."""
+    if not host.isascii() or isIPv6Address(host):
+        # Resolvers differ in what they make of other alphabets.
+        return True
+    labels = host.removesuffix(".").split(".") if host else []
+    return all(1 <= len(label) <= 63 for label in labels)
 
 
 def _replaced(fields: list[Field], start: int, end: int, right: list[Field]) -> str:

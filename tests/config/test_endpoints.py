@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
 
 import pytest
@@ -228,6 +228,28 @@ def test_systemdIsCheckedWithoutItsDescriptors(text: str) -> None:
         f'lb.toml: listener.web.listen = "{text}": systemd has passed no such '
         "descriptor to this process"
     )
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_blankBeforeAPath(named: bool) -> None:
+    """A blank makes an absolute path a relative one, where there is nothing."""
+    for check, place, key in (
+        (checkClientDescription, CONNECT, "path="),
+        (checkServerDescription, LISTEN, "address="),
+    ):
+        text = f"unix:{key if named else ''} /run/web.sock"
+        with pytest.raises(ConfigurationError) as raised:
+            check(MemoryReactorClock(), text, place)
+        reason = "the path begins with a blank, and there is no such directory"
+        assert str(raised.value) == str(place.refuse(text, reason))
+
+
+def test_directoryThatBeginsWithABlank(tmp_path: Path) -> None:
+    """Where there is such a directory, it is what was meant."""
+    with chdir(tmp_path):
+        Path(" ").mkdir()
+        checkServerDescription(MemoryReactorClock(), "unix: /web.sock")
+        checkClientDescription(MemoryReactorClock(), "unix: web.sock")
 
 
 def test_whatIsNoCertificate(tmp_path: Path) -> None:

@@ -45,6 +45,9 @@ def refusal(check: Callable[..., object], text: str, place: Place) -> str:
         "tcp:127.0.0.1: 9001 ",
         "tcp:2001:9001",
         "tcp:a.example.:9001",
+        "tcp:b\u00fccher.example:9001",
+        "tcp:a_b:9001",
+        r"tcp:fe80\:\:1%a..b:9001",
         "tls:127.0.0.1:443",
         "tls:127.0.0.1:443:30:10.0.0.1",
         "unix:/run/a socket[1] ",
@@ -260,6 +263,20 @@ def test_colonsThatAreNoAddress(text: str, reason: str) -> None:
     """No IPv6 address is seen where there is none."""
     assert refusal(checkClientDescription, text, CONNECT) == str(
         CONNECT.refuse(text, reason)
+    )
+
+
+@pytest.mark.parametrize("host", ["a..b", ".a", "..", "a" * 64, "a." + "b" * 64])
+def test_nameThatCannotBeLookedUp(host: str) -> None:
+    """No resolver takes it, and Twisted's does not even say so."""
+    reason = f'"{host}" cannot be the name of a host'
+    for text in (f"tcp:{host}:9", f"ssl:host={host}:port=9"):
+        assert refusal(checkClientDescription, text, CONNECT) == str(
+            CONNECT.refuse(text, reason)
+        )
+    text = f"tcp:8080:interface={host}"
+    assert refusal(checkServerDescription, text, LISTEN) == str(
+        LISTEN.refuse(text, reason)
     )
 
 
