@@ -11,7 +11,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IStreamServerEndpoint,
+)
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -19,6 +23,7 @@ from .config.causes import cause
 from .config.description import Description
 from .config.endpoints import serverEndpoint
 from .config.place import Place
+from .streams.alpn import ignoreOffers
 
 
 class CannotStart(Exception):
@@ -78,7 +83,7 @@ class Ports:
 
         _replaceStaleSocket(description)
         endpoint = serverEndpoint(self._reactor, description, place, backlog)
-        maybeDeferred(endpoint.listen, factory).addCallbacks(listening, failed)
+        maybeDeferred(_listen, endpoint, factory).addCallbacks(listening, failed)
         errors, atOnce = atOnce, None
         if errors:
             raise errors[0]
@@ -94,6 +99,13 @@ class Ports:
         return DeferredList(
             [maybeDeferred(port.stopListening) for port in ports], consumeErrors=True
         )
+
+
+def _listen(
+    endpoint: IStreamServerEndpoint, factory: IProtocolFactory
+) -> Deferred[IListeningPort]:
+    ignoreOffers(endpoint)
+    return endpoint.listen(factory)
 
 
 def _cause(reason: Failure) -> str:

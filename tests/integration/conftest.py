@@ -118,3 +118,13 @@ def web() -> Iterator[Callable[..., Web]]:
 def authority() -> trustme.CA:
     """A certificate authority of the tests' own."""
     return trustme.CA()
+
+
+@pytest.fixture
+def certificate(authority: trustme.CA, tmp_path: Path) -> Path:
+    """A directory with key and certificate for C{localhost} in one file."""
+    directory = tmp_path / "certificates"
+    directory.mkdir()
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(directory / "localhost.pem")
+    return directory

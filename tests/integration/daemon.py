@@ -215,6 +215,15 @@ class Daemon:
             assert not _TROUBLE.search(text), text
 
 
+def secureListener(kind: str, certificate: Path) -> str:
+    """A TLS server endpoint on any port of the loopback interface; C{kind} is
+    C{"ssl"} or C{"tls"}."""
+    if kind == "tls":
+        return f"tls:{certificate}:0:interface=127.0.0.1"
+    pem = certificate / "localhost.pem"
+    return f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
+
+
 def client(address: str) -> socket.socket:
     """A socket connected to an address as the log writes it."""
     if address.startswith("unix:"):

@@ -12,18 +12,8 @@ import pytest
 import trustme
 
 from .conftest import Start
-from .daemon import PATIENCE, Daemon
+from .daemon import PATIENCE, Daemon, secureListener
 from .peers import Backend, Conversation, asks, drain, echo, readExactly
-
-
-@pytest.fixture
-def certificate(authority: trustme.CA, tmp_path: Path) -> Path:
-    """A directory with key and certificate for C{localhost} in one file."""
-    directory = tmp_path / "certificates"
-    directory.mkdir()
-    issued = authority.issue_cert("localhost", "127.0.0.1")
-    issued.private_key_and_cert_chain_pem.write_to_path(directory / "localhost.pem")
-    return directory
 
 
 @pytest.fixture
@@ -68,14 +58,6 @@ def secure(
     return secure
 
 
-def listening(kind: str, certificate: Path) -> str:
-    """A server endpoint of that kind, on any port."""
-    if kind == "tls":
-        return f"tls:{certificate}:0:interface=127.0.0.1"
-    pem = certificate / "localhost.pem"
-    return f"ssl:0:interface=127.0.0.1:privateKey={pem}:certKey={pem}"
-
-
 def connect(daemon: Daemon, trusting: ssl.SSLContext) -> ssl.SSLSocket:
     """A client that has verified the balancer's certificate."""
     return trusting.wrap_socket(daemon.connect(), server_hostname="localhost")
@@ -90,7 +72,7 @@ def test_inFront(
     kind: str,
 ) -> None:
     """Clients speak TLS to the balancer, backends need not know of it."""
-    daemon = start(over=[serve(echo)], listen=[listening(kind, certificate)])
+    daemon = start(over=[serve(echo)], listen=[secureListener(kind, certificate)])
     large = bytes(range(256)) * 8192
     with connect(daemon, trusting) as client:
         assert client.version() in ("TLSv1.2", "TLSv1.3")
@@ -107,7 +89,7 @@ def test_closeNotify(
     """An answer's end is a proper end, which a client can tell from a cut."""
     daemon = start(
         over=[serve(lambda connected: connected.sendall(b"all of it"))],
-        listen=[listening("tls", certificate)],
+        listen=[secureListener("tls", certificate)],
     )
     # Without suppress_ragged_eofs a missing close_notify raises SSLEOFError.
     with trusting.wrap_socket(
@@ -129,7 +111,7 @@ def test_cutIsNoEnd(
         connected.recv(1)
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
-    daemon = start(over=[serve(cut)], listen=[listening("tls", certificate)])
+    daemon = start(over=[serve(cut)], listen=[secureListener("tls", certificate)])
     with trusting.wrap_socket(
         daemon.connect(), server_hostname="localhost", suppress_ragged_eofs=False
     ) as client:
@@ -147,7 +129,7 @@ def test_plainClient(
     trusting: ssl.SSLContext,
 ) -> None:
     """One that speaks no TLS is sent away; those who do are served on."""
-    daemon = start(over=[serve(echo)], listen=[listening("tls", certificate)])
+    daemon = start(over=[serve(echo)], listen=[secureListener("tls", certificate)])
     with daemon.connect() as plain:
         plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
         with suppress(ConnectionResetError):
@@ -184,7 +166,7 @@ def test_bothSides(
     backend = secure(authority, echo)
     daemon = start(
         over=[f"tls:localhost:{backend.port}:trustRoots={roots}"],
-        listen=[listening(kind, certificate)],
+        listen=[secureListener(kind, certificate)],
     )
     part = bytes(range(256)) * 200
     with connect(daemon, trusting) as client:
