@@ -23,7 +23,10 @@ _SPARE = 16
 """Descriptors for log files, resolvers and whatever else opens one."""
 
 _RETRY = 1.0
-"""Seconds of rest after descriptors ran out though no connection has ended."""
+"""Seconds of rest after a shortage though no connection has ended."""
+
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""The errors by which the system says that it has no more for this process."""
 
 
 class _Gate:
@@ -49,9 +52,9 @@ class _Gate:
             try:
                 return self._listening.accept()
             except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE):
+                if error.errno not in SHORTAGES:
                     raise
-                self._capacity.exhausted()
+                self._capacity.exhausted(os.strerror(error.errno))
         raise BlockingIOError(errno.EAGAIN, "no room for more connections")
 
     def __getattr__(self, name: str) -> Any:
@@ -75,7 +78,7 @@ class Capacity:
         self._count = 0
         self._ports: list[IPushProducer] = []
         self.paused = False
-        self._told = False
+        self._told: set[str] = set()
 
     def watch(self, port: IListeningPort) -> None:
         """Pause and resume this port too, if it is of a kind that can be."""
@@ -90,8 +93,13 @@ class Capacity:
     def taken(self) -> None:
         """A connection was accepted."""
         self._count += 1
-        if self._count >= self.limit:
-            self._pause(f"{self._count} connections are as many as there may be")
+        if self._count >= self.limit and not self.paused:
+            self._pause()
+            self._tell(
+                "{connections} connections are as many as there may be; new clients "
+                "wait until one ends. The limit on descriptors (ulimit -n) decides "
+                "how many there may be."
+            )
 
     def released(self) -> None:
         """A connection is over."""
@@ -99,27 +107,31 @@ class Capacity:
         if self.paused and self._count < self.limit:
             self._resume()
 
-    def exhausted(self) -> None:
-        """A descriptor was wanted and there was none."""
-        if not self.paused:
-            self._pause("out of descriptors")
-            self._deadlines.after(_RETRY, self._resume)
+    def exhausted(self, why: str) -> None:
+        """
+        A socket was wanted and the system had none.
 
-    def _pause(self, why: str) -> None:
-        if self.paused:
-            return
+        @param why: Its words for that.
+        """
+        if not self.paused:
+            self._pause()
+            self._deadlines.after(_RETRY, self._resume)
+            self._tell(
+                "{why}, with {connections} connections; new clients wait until one "
+                "ends, or for a second.",
+                why,
+            )
+
+    def _pause(self) -> None:
         self.paused = True
         for port in self._ports:
             port.pauseProducing()
-        if not self._told:
-            # Once: at the limit, ports pause and resume with each connection.
-            self._told = True
-            self._log.warn(
-                "{why}; new clients wait until one ends. The limit on descriptors "
-                "(ulimit -n) decides how many there may be.",
-                why=why,
-                connections=self._count,
-            )
+
+    def _tell(self, message: str, why: str = "") -> None:
+        """Log it once: at the limit, ports pause and resume with each connection."""
+        if why not in self._told:
+            self._told.add(why)
+            self._log.warn(message, why=why, connections=self._count)
 
     def _resume(self) -> None:
         if self.paused and self._count < self.limit:

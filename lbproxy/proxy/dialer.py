@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import math
+import os
 import re
 from collections.abc import Callable
 
 from attrs import frozen
 from twisted.internet.endpoints import clientFromString
-from twisted.internet.error import ConnectBindError
-from twisted.internet.interfaces import IAddress, IReactorCore, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
 
@@ -19,21 +18,10 @@ from ..streams.deadlines import Deadlines
 from ..streams.side import Side
 from ..streams.socketoptions import tune
 from ..words.backend import Backend
+from .capacity import SHORTAGES
 
 _OWN_TIMEOUT = re.compile(r"^(tcp|unix|ssl|tls):(?!.*(?<!\\):timeout=)")
 """Client endpoints that have a timeout of their own, when none is named."""
-
-_OURS = frozenset(
-    {
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOBUFS,
-        errno.ENOMEM,
-        errno.EADDRNOTAVAIL,
-        errno.EAGAIN,
-    }
-)
-"""What a connect fails of without the backend having a part in it."""
 
 
 @frozen
@@ -54,6 +42,10 @@ class DialOptions:
 
 class DialTimeout(Exception):
     """A backend did not accept in time."""
+
+
+class BacklogFull(Exception):
+    """A backend's UNIX socket has no room for another connection."""
 
 
 class BackendFactory(ClientFactory):
@@ -121,6 +113,10 @@ class Dial:
             self._connected = None
             self._giveUp()
 
+    def expectOutcome(self) -> None:
+        """A UNIX socket answers at once, unless its backlog is full."""
+        self._fail(Failure(BacklogFull("its backlog is full")))
+
     def sideReady(self, side: Side) -> None:
         """The backend is there."""
         connected, self._connected = self._connected, None
@@ -162,7 +158,10 @@ class Dialer:
     @ivar _endpoints: Made on first use; a backend's description never changes.
     """
 
-    def __init__(self, reactor: IReactorCore, deadlines: Deadlines) -> None:
+    def __init__(self, reactor: IReactorTime, deadlines: Deadlines) -> None:
+        """
+        @param reactor: One that can connect, too.
+        """
         self._reactor = reactor
         self._deadlines = deadlines
         self._endpoints: dict[tuple[str, float], IStreamClientEndpoint] = {}
@@ -190,7 +189,15 @@ class Dialer:
             # Checked with the configuration; but a router may name anything.
             failed(Failure())
             return None
-        return Dial(endpoint, self._deadlines, timeout, keepalive, connected, failed)
+        dial = Dial(endpoint, self._deadlines, timeout, keepalive, connected, failed)
+        if backend.connect.startswith("unix:"):
+            # Twisted takes EAGAIN, which is how connect(2) says that a UNIX
+            # socket's backlog is full, for "in progress". Depending on the
+            # reactor it then tries without pause until its timeout, or fails
+            # with "closed cleanly". It connects in the next turn of the
+            # reactor, just before this is called.
+            self._reactor.callLater(0, dial.expectOutcome)
+        return dial
 
     def _endpoint(self, description: str, timeout: float) -> IStreamClientEndpoint:
         key = (description, timeout)
@@ -204,11 +211,12 @@ class Dialer:
         return endpoint
 
 
-def isOurs(reason: Failure) -> bool:
+def shortage(reason: Failure) -> str | None:
     """
-    Whether a connect failed for want of something on this machine, such as
-    descriptors or local ports, so that the backend is not to blame.
+    What this process lacked, in the system's words, if a dial failed of that.
+    L{None} for any other failure: the backend, or how it is dialled, is at
+    fault then.
     """
     error = reason.value
     number = getattr(error, "osError", None) or getattr(error, "errno", None)
-    return number in _OURS or isinstance(error, ConnectBindError)
+    return os.strerror(number) if number in SHORTAGES else None

@@ -34,7 +34,7 @@ from ..streams.relay import Ending, Relay, RelayOptions, join
 from ..streams.side import Side
 from ..words.backend import Backend, Member
 from ..words.connection import Connection, End
-from .dialer import Dial, Dialer, DialOptions, isOurs
+from .dialer import Dial, Dialer, DialOptions, shortage
 from .question import Question, ask
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ class Policy:
 
     @ivar destinations: The pools, by name.
     @ivar pool: The name of the one that is used without a router.
-    @ivar exhausted: Called when a dial failed for want of something here, such
-        as a descriptor.
+    @ivar exhausted: Called when a dial failed because this process has no more
+        descriptors or memory, with the system's words for that.
     """
 
     destinations: Mapping[str, Destination]
@@ -103,7 +103,7 @@ class Policy:
     dialer: Dialer
     deadlines: Deadlines
     observer: IConnectionObserver
-    exhausted: Callable[[], object]
+    exhausted: Callable[[str], object]
     direct: DirectPools = field(factory=DirectPools)
 
 
@@ -332,10 +332,11 @@ class Session:
         assert self._destination is not None
         assert self._lease is not None
         lease = self._lease
-        if isOurs(reason):
-            self._policy.exhausted()
-        else:
+        lacking = shortage(reason)
+        if lacking is None:
             self._tellFailed(lease)
+        else:
+            self._policy.exhausted(lacking)
         self._releaseLease()
         self._tried.append(lease.member)
         self.connection.tried.append(lease.backend)

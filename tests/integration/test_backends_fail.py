@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
 
-from .conftest import Start
+import pytest
+
+from .conftest import Start, StartTwistd
 from .daemon import eventually, freePort
 from .peers import Backend, asks, drain, echo, names, readAll, readExactly
 
@@ -143,3 +148,87 @@ def test_noAnswer(start: Start, serve: Callable[..., Backend], tmp_path: Path) -
             assert asks(client, b"hello") == b"hello"
         for each in fillers:
             each.close()
+
+
+def test_badSourceAddress(
+    start: Start, serve: Callable[..., Backend], tmp_path: Path
+) -> None:
+    """
+    A backend that is to be dialled from an address this host lacks is passed
+    over after five failures; nobody waits for it, at this listener or another.
+    """
+    backend = serve(echo)
+    config = tmp_path / "lbproxy.toml"
+    config.write_text(
+        f"""
+        log.access = "{tmp_path}/access.log"
+        [[listener]]
+        name = "one"
+        listen = "tcp:0:interface=127.0.0.1"
+        pool = "sick"
+        [[listener]]
+        name = "other"
+        listen = "tcp:0:interface=127.0.0.2"
+        pool = "well"
+        [pool.sick]
+        backends = ["{backend.connect}:bindAddress=192.0.2.1", "{backend.connect}"]
+        [pool.well]
+        backends = ["{backend.connect}"]
+        """
+    )
+    daemon = start(f"--config={config}", listen=[]).untilListening(2)
+    for _ in range(24):
+        with daemon.connect(0) as one:
+            assert asks(one, b"hello") == b"hello"
+            began = monotonic()
+            with daemon.connect(1) as other:
+                assert asks(other, b"hello") == b"hello"
+            assert monotonic() - began < 0.5
+    access = tmp_path / "access.log"
+    eventually(lambda: len(access.read_text().splitlines()) == 48)
+    assert access.read_text().count("192.0.2.1") == 5
+    assert "clients wait" not in daemon.log
+
+
+@pytest.mark.parametrize("reactor", ["epoll", "poll", "select", "asyncio"])
+def test_backlogFull(
+    startTwistd: StartTwistd,
+    serve: Callable[..., Backend],
+    tmp_path: Path,
+    reactor: str,
+) -> None:
+    """
+    A UNIX socket that takes no more connections is a failed dial at once, in
+    plain words, with every reactor; the next backend is tried.
+    """
+    with TemporaryDirectory(prefix="lb") as short, ExitStack() as stack:
+        path = f"{short}/full"
+        full = stack.enter_context(socket.socket(socket.AF_UNIX))
+        full.bind(path)
+        full.listen(0)
+        waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+        waiting.connect(path)
+        config = tmp_path / "lbproxy.toml"
+        config.write_text(
+            f"""
+            [[listener]]
+            listen = "tcp:0:interface=127.0.0.1"
+            pool = "both"
+            [[listener]]
+            listen = "tcp:0:interface=127.0.0.2"
+            pool = "alone"
+            [pool.both]
+            backends = ["unix:{path}", "{serve(echo).connect}"]
+            [pool.alone]
+            backends = ["unix:{path}"]
+            """
+        )
+        daemon = startTwistd(
+            f"--reactor={reactor}", "lbproxy", f"--config={config}", listeners=2
+        )
+        began = monotonic()
+        with daemon.connect(0) as both, daemon.connect(1) as alone:
+            assert asks(both, b"hello") == b"hello"
+            assert drain(alone) == 0
+        assert monotonic() - began < 2
+        assert f"unix:{path}: its backlog is full" in daemon.says("connect-failed")

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
+
+import pytest
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock
+from twisted.logger import formatEvent
 from zope.interface import implementer
 
 from lbproxy.proxy.capacity import Capacity, affordable
@@ -52,15 +58,75 @@ def test_limit(logged) -> None:
     assert len(logged) == 1
 
 
-def test_exhausted() -> None:
-    """Without descriptors ports rest for a moment, even if nothing ends."""
+def test_exhausted(logged) -> None:
+    """
+    When the system has nothing left ports rest for a moment, even if nothing
+    ends; the log says of what, once for each.
+    """
     capacity, port, clock = capacityFor(5)
-    capacity.exhausted()
-    capacity.exhausted()
-    assert not port.accepting
-    clock.advance(1)
-    assert port.accepting
+    capacity.taken()
+    for why in ("Too many open files", "Cannot allocate memory") * 2:
+        capacity.exhausted(why)
+        capacity.exhausted(why)
+        assert not port.accepting
+        clock.advance(1)
+        assert port.accepting
     assert not clock.getDelayedCalls()
+    said = [formatEvent(event) for event in logged]
+    assert [line.split(", with 1 ")[0] for line in said] == [
+        "Too many open files",
+        "Cannot allocate memory",
+    ]
+
+
+def test_exhaustedAtTheLimit(logged) -> None:
+    """Ports that pause because there are enough connections go on pausing."""
+    capacity, port, clock = capacityFor(1)
+    capacity.taken()
+    capacity.exhausted("Too many open files")
+    clock.advance(1)
+    assert not port.accepting
+    assert "Too many" not in formatEvent(logged[-1])
+    capacity.released()
+    assert port.accepting
+
+
+class Listening:
+    """A port whose socket has no client, but an error."""
+
+    def __init__(self, number: int) -> None:
+        self.socket = Failing(number)
+
+
+class Failing(socket.socket):
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def accept(self):
+        raise OSError(self.number, os.strerror(self.number))
+
+
+@pytest.mark.parametrize(
+    ("number", "paused"),
+    [
+        (errno.EMFILE, True),
+        (errno.ENFILE, True),
+        (errno.ENOBUFS, True),
+        (errno.ENOMEM, True),
+        (errno.ECONNABORTED, False),
+    ],
+)
+def test_accepting(logged, number: int, paused: bool) -> None:
+    """An accept that fails for a shortage pauses; one of whose client left does not."""
+    capacity, port, _ = capacityFor(5)
+    listening = Listening(number)
+    with listening.socket:
+        capacity.watch(listening)
+        with pytest.raises(BlockingIOError if paused else ConnectionAbortedError):
+            listening.socket.accept()
+    assert port.accepting is not paused
+    assert len(logged) == paused
 
 
 def test_affordable() -> None:
