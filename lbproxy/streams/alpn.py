@@ -26,10 +26,6 @@ def ignoreOffers(endpoint: Any) -> None:
 
     @param endpoint: An L{IStreamServerEndpoint} that does not listen yet.
     """
-    wrapped = getattr(endpoint, "_wrappedEndpoint", None)
-    if wrapped is not None:
-        # The one below the PROXY header of "haproxy:".
-        ignoreOffers(wrapped)
     options = getattr(endpoint, "_sslContextFactory", None)
     if isinstance(options, CertificateOptions) and not options._acceptableProtocols:
         # Of "ssl:": it has one context for all its connections.

@@ -45,7 +45,7 @@ def certificates(
     return directory
 
 
-@pytest.fixture(params=["ssl", "tls", "haproxy:ssl", "haproxy:tls"])
+@pytest.fixture(params=["ssl", "tls"])
 def endpoint(
     request: pytest.FixtureRequest, certificates: Path
 ) -> IStreamServerEndpoint:
