@@ -20,10 +20,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .config.causes import cause
-from .config.description import Description
 from .config.endpoints import serverEndpoint
 from .config.place import Place
 from .streams.alpn import ignoreOffers
+from .words.description import Description
 
 
 class CannotStart(Exception):

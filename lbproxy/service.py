@@ -11,7 +11,6 @@ Three lines put it into an existing Twisted application::
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import count
 from typing import Any, Self
 
 from twisted.application.service import Service
@@ -39,9 +38,12 @@ from .ports import CannotStart, Ports
 from .proxy.capacity import Capacity, affordable
 from .proxy.dialer import Dialer, DialOptions
 from .proxy.listener import ListenerFactory, toAddress
-from .proxy.session import Destination, Policy, SessionOptions
-from .streams.deadlines import Deadlines
-from .streams.relay import RelayOptions
+from .proxy.pluginerrors import PluginErrors
+from .proxy.policy import Destination, Policy, SessionOptions
+from .streams.alarm import alarmFor
+from .streams.pace import Pace
+from .streams.watch import Limits
+from .streams.wheel import Wheel
 from .words.backend import Backend
 from .words.connection import Address, End
 
@@ -79,18 +81,19 @@ class LoadBalancer(Service):
         @raise ConfigurationError: If something that is configured cannot be made.
         """
         checkConfiguration(reactor, configuration)
-        self.setName("lbproxy")
         self.configuration = configuration
         self._reactor = reactor
         self._pickers = dict(pickers or {})
         self._routers = dict(routers or {})
-        self._deadlines = Deadlines(reactor)
+        self._wheel = Wheel(alarmFor(reactor))
+        self._pace = Pace(self._wheel)
+        self._errors = PluginErrors(self._wheel)
         self._accessLog: AccessLog | None = None
         if configuration.accessLog != "none":
             self._accessLog = AccessLog(configuration.accessLog, reactor.seconds)
-        self._endsLog = EndsLog(self._deadlines)
+        self._endsLog = EndsLog(self._wheel)
         logs = [self._endsLog, self._accessLog]
-        self._observers = Observers([*filter(None, logs), *observers])
+        self._observers = Observers([*filter(None, logs), *observers], self._errors)
         self.addresses: list[Address] = []
         self._ports: Ports | None = None
         self._factories: list[ListenerFactory] = []
@@ -170,6 +173,8 @@ class LoadBalancer(Service):
     def _stopped(self, result: object) -> None:
         self._factories.clear()
         self._endsLog.close()
+        self._errors.close()
+        self._wheel.close()
         if self._accessLog is not None:
             self._accessLog.close()
 
@@ -178,13 +183,12 @@ class LoadBalancer(Service):
     def _start(self, ports: Ports) -> None:
         self._openAccessLog()
         most = self.configuration.process.maxConnections or affordable()
-        capacity = Capacity(self._deadlines, min(most, affordable()))
-        dialer = Dialer(self._reactor, self._deadlines)
+        capacity = Capacity(self._wheel, min(most, affordable()))
+        dialer = Dialer(self._reactor)
         destinations = {
             pool.name: self._destination(pool, ports)
             for pool in self.configuration.pools
         }
-        ids = count(1)
         for listener in self.configuration.listeners:
             policy = Policy(
                 destinations=destinations,
@@ -192,11 +196,14 @@ class LoadBalancer(Service):
                 router=self._router(listener),
                 options=self._sessionOptions(listener),
                 dialer=dialer,
-                deadlines=self._deadlines,
+                wheel=self._wheel,
+                pace=self._pace,
+                seconds=self._reactor.seconds,
                 observer=self._observers,
+                errors=self._errors,
                 exhausted=capacity.exhausted,
             )
-            factory = ListenerFactory(listener.name, policy, capacity, ids)
+            factory = ListenerFactory(listener.name, policy, capacity)
             self._factories.append(factory)
 
             def opened(
@@ -261,10 +268,10 @@ class LoadBalancer(Service):
             routeTimeout=process.routeTimeout,
             pickTimeout=process.pickTimeout,
             keepalive=listener.keepalive,
-            relay=RelayOptions(
+            halfClose=listener.halfClose,
+            limits=Limits(
                 idleTimeout=listener.idleTimeout,
                 maxLifetime=listener.maxLifetime,
-                halfClose=listener.halfClose,
                 halfCloseTimeout=listener.halfCloseTimeout,
                 stallTimeout=listener.stallTimeout,
                 closeTimeout=process.closeTimeout,

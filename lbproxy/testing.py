@@ -52,6 +52,9 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from .interfaces import IBackendPicker, ICandidates
+from .streams.kinds import Kind, declare
+from .streams.stream import Facts
+from .streams.transports import TransportStream
 from .words.backend import Member
 from .words.connection import Address, Connection
 
@@ -217,6 +220,10 @@ class MemoryTransport:
             self._lose(ConnectionDone())
 
     def _send(self) -> None:
+        if self.far.failure is not None and self.dataBuffer:
+            self.dataBuffer.clear()
+            self._endingWrites = False
+            self.protocol.sendFailed(self.far.failure)
         taken = self.far._accept(self.dataBuffer)
         del self.dataBuffer[:taken]
         if self.dataBuffer:
@@ -242,7 +249,35 @@ class MemoryTransport:
             if self._producer is not None:
                 self._producer.stopProducing()
                 self._producer = None
-            self.protocol.connectionLost(Failure(reason))
+            # As Twisted does, so that nothing refers to what is over.
+            protocol, self.protocol = self.protocol, None
+            protocol.connectionLost(Failure(reason))
+
+
+class _MemoryKind(Kind):
+    """The kind of L{MemoryTransport}."""
+
+    facts = Facts(
+        halfCloses=True, resets=True, pauses=True, tellsDeaf=True, tellsDelivery=True
+    )
+
+    def attach(self, stream: TransportStream, transport: Any) -> Facts:
+        """It tells everything by itself."""
+        return self.facts
+
+    def end(self, transport: Any) -> None:
+        """Half-close."""
+        transport.loseWriteConnection()
+
+    def transit(self, stream: TransportStream) -> tuple[int, int]:
+        """What is in the transport's buffer is on its way."""
+        if stream.transport is not None and not stream.deaf:
+            waiting = len(stream.transport.dataBuffer)
+            stream.taken = stream.accepted - waiting
+        return (0 if stream.deaf else stream.accepted - stream.taken), stream.taken
+
+
+declare(MemoryTransport, _MemoryKind())
 
 
 class Far:
@@ -254,6 +289,7 @@ class Far:
     @ivar wasReset: Whether the connection was reset from the near side.
     @ivar closed: Whether the near side is gone.
     @ivar window: How many more bytes will be taken; L{None} is any number.
+    @ivar failure: What sending to it fails with from now on, if it does.
     """
 
     def __init__(self, near: MemoryTransport) -> None:
@@ -262,6 +298,7 @@ class Far:
         self.wasReset = False
         self.closed = False
         self.window: int | None = None
+        self.failure: OSError | None = None
         self._near = near
 
     def send(self, data: bytes) -> None:
@@ -363,10 +400,15 @@ class MemoryNetwork(Clock):
         self._backends: dict[tuple[str, int], ScriptedBackend] = {}
         self._listening: dict[int, Factory] = {}
         self._clients = 0
+        self._names: dict[str, str] = {}
 
     def backend(self, host: str, port: int) -> ScriptedBackend:
         """What is at an address; there, nothing else is refused."""
         return self._backends.setdefault((host, port), ScriptedBackend())
+
+    def alias(self, name: str, host: str) -> None:
+        """Let a host be known by another name too."""
+        self._names[name] = host
 
     def client(self, port: int) -> Far:
         """
@@ -414,6 +456,7 @@ class MemoryNetwork(Clock):
         bindAddress: object = None,
     ) -> IConnector:
         """Connect to what is at an address, in a moment."""
+        host = self._names.get(host, host)
         backend = self._backends.get((host, port), ScriptedBackend("refuse"))
         backend.dials += 1
         address = IPv4Address("TCP", host, port)

@@ -4,12 +4,42 @@ from __future__ import annotations
 
 from journeys import Records
 from twisted.internet.defer import Deferred
+from zope.interface import implementer
 
-from lbproxy import Address, Connection, End, LoadBalancer
+from lbproxy import (
+    Address,
+    Connection,
+    End,
+    IBackendPicker,
+    IRouter,
+    LoadBalancer,
+)
+from lbproxy.balance.pool import Pool
 from lbproxy.config.file import configurationFromText
+from lbproxy.proxy.session import Session
 from lbproxy.testing import Far, MemoryNetwork, ScriptedBackend
 
 A, B, C = "tcp:10.0.0.1:80", "tcp:10.0.0.2:80", "tcp:10.0.0.3:80"
+
+
+@implementer(IBackendPicker)
+class Picks:
+    """Answers with what it is given: a value, or a function of the candidates."""
+
+    def __init__(self, answer) -> None:
+        self.answer = answer
+
+    def pick(self, candidates, connection):
+        return self.answer(candidates) if callable(self.answer) else self.answer
+
+
+@implementer(IRouter)
+class Routes:
+    def __init__(self, answer) -> None:
+        self.answer = answer
+
+    def route(self, connection):
+        return self.answer() if callable(self.answer) else self.answer
 
 
 class Story:
@@ -62,6 +92,16 @@ class Story:
 
     def settle(self, seconds: float = 0.0) -> None:
         self.network.settle(seconds)
+
+    @property
+    def sessions(self) -> set[Session]:
+        """Those under way."""
+        return self.balancer._factories[0].sessions
+
+    @property
+    def pool(self) -> Pool:
+        """The pool C{web}."""
+        return self.balancer._factories[0]._policy.destinations["web"].pool
 
     @property
     def end(self) -> Connection:

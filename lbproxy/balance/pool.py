@@ -220,6 +220,7 @@ class Pool:
         self.picker = picker
         self.members = tuple(Member(backend) for backend in backends)
         self._positions = {member: at for at, member in enumerate(self.members)}
+        self._named = {member.backend: member for member in reversed(self.members)}
         self._available = LiveCandidates(self._positions, self.members)
         self._ejected = LiveCandidates(self._positions, ())
         self._health = PassiveHealth(ejection, len(self.members))
@@ -247,6 +248,20 @@ class Pool:
         return NarrowedCandidates(self._available, tried) or NarrowedCandidates(
             self._ejected, tried
         )
+
+    def member(self, backend: Backend) -> Member | None:
+        """The member with an equal backend; the first one, if there are several."""
+        return self._named.get(backend)
+
+    def close(self) -> None:
+        """
+        Let the pool's picker know, if it watches the membership, that it has no
+        members any more: it may be used again by another pool.
+        """
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            for member in self._available:
+                observer.removed(member)
 
     def lease(self, member: Member) -> Lease | None:
         """

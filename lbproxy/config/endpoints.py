@@ -22,8 +22,8 @@ from twisted.internet.interfaces import (
 )
 from twisted.plugin import getPlugins
 
+from ..words.description import Description
 from .causes import cause
-from .description import Description
 from .hosts import HostFault, clientHostFault, serverHostFault
 from .place import Place, knownOnes
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from attrs import evolve, frozen
 from twisted.internet.abstract import isIPv6Address
 
-from .description import Field, fieldsOf, written
+from ..words.description import Field, fieldsOf, written
 
 _PLAIN = "a host is written without blanks and brackets"
 _COLONS = "each colon of an IPv6 address needs a backslash before it"

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from attrs import fields_dict
 
 from ..proxy.dialer import DialOptions
-from ..proxy.session import SessionOptions
-from ..streams.relay import RelayOptions
+from ..proxy.policy import SessionOptions
+from ..streams.watch import Limits
 from ..words.backend import Backend
+from ..words.description import Description
 from ..words.units import formatDuration
-from .description import Description
 from .model import PickerChoice
 from .place import Place
 from .schema import REQUIRED, Key, Table, Unset
@@ -113,7 +113,7 @@ PROCESS = Table(
         Key(
             "close-timeout",
             moreThanNone,
-            _default(RelayOptions, "closeTimeout"),
+            _default(Limits, "closeTimeout"),
             "How long what is left to deliver may wait; starts again with each byte "
             "accepted.",
         ),
@@ -168,31 +168,31 @@ LISTENER = Table(
         Key(
             "idle-timeout",
             duration,
-            _default(RelayOptions, "idleTimeout"),
+            _default(Limits, "idleTimeout"),
             "How long a connection may go without a byte either way; 0 is off.",
         ),
         Key(
             "max-lifetime",
             duration,
-            _default(RelayOptions, "maxLifetime"),
+            _default(Limits, "maxLifetime"),
             "How long a connection may last, whatever happens; 0 is off.",
         ),
         Key(
             "half-close",
             boolean,
-            _default(RelayOptions, "halfClose"),
+            _default(SessionOptions, "halfClose"),
             "Whether one direction goes on after the other has ended.",
         ),
         Key(
             "half-close-timeout",
             duration,
-            _default(RelayOptions, "halfCloseTimeout"),
+            _default(Limits, "halfCloseTimeout"),
             "How long there may be no progress after one side has ended; 0 is off.",
         ),
         Key(
             "stall-timeout",
             duration,
-            _default(RelayOptions, "stallTimeout"),
+            _default(Limits, "stallTimeout"),
             "How long a side may take nothing although there is something for it; "
             "0 is off.",
         ),

@@ -8,7 +8,7 @@ from twisted.logger import Logger, LogLevel
 from zope.interface import implementer
 
 from ..interfaces import IConnectionObserver
-from ..streams.deadlines import Deadline, Deadlines
+from ..streams.wheel import Timer, Wheel
 from ..words.connection import Connection, End
 
 _A_FEW = 3
@@ -44,10 +44,10 @@ class EndsLog:
 
     _log = Logger()
 
-    def __init__(self, deadlines: Deadlines) -> None:
-        self._deadlines = deadlines
+    def __init__(self, wheel: Wheel) -> None:
+        self._wheel = wheel
         self._counts: dict[End, int] = {}
-        self._windows: dict[End, Deadline] = {}
+        self._windows: dict[End, Timer] = {}
 
     def opened(self, connection: Connection) -> None:
         """Nothing has ended."""
@@ -60,7 +60,7 @@ class EndsLog:
         count = self._counts.get(end, 0)
         self._counts[end] = count + 1
         if count == 0:
-            self._windows[end] = self._deadlines.after(
+            self._windows[end] = self._wheel.call(
                 _WINDOW, lambda: self._windowOver(end)
             )
         if count < _A_FEW:

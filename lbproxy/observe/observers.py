@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..interfaces import IConnectionObserver
+from ..proxy.pluginerrors import PluginErrors
 from ..words.connection import Connection
 
 
@@ -20,10 +21,11 @@ class Observers:
     notice nothing.
     """
 
-    _log = Logger()
-
-    def __init__(self, observers: Iterable[IConnectionObserver]) -> None:
+    def __init__(
+        self, observers: Iterable[IConnectionObserver], errors: PluginErrors
+    ) -> None:
         self._observers = tuple(observers)
+        self._errors = errors
 
     def opened(self, connection: Connection) -> None:
         """Tell them all that a client was accepted."""
@@ -31,7 +33,7 @@ class Observers:
             try:
                 observer.opened(connection)
             except Exception:
-                self._failed(observer, connection)
+                self._errors.tell(observer, Failure(), "opened")
 
     def closed(self, connection: Connection) -> None:
         """Tell them all that a connection is over."""
@@ -39,11 +41,4 @@ class Observers:
             try:
                 observer.closed(connection)
             except Exception:
-                self._failed(observer, connection)
-
-    def _failed(self, observer: IConnectionObserver, connection: Connection) -> None:
-        self._log.failure(
-            "The observer {observer} failed on connection {id}",
-            observer=type(observer).__qualname__,
-            id=connection.id,
-        )
+                self._errors.tell(observer, Failure(), "closed")

@@ -17,7 +17,7 @@ from typing import Any
 from twisted.internet.interfaces import IListeningPort, IPushProducer
 from twisted.logger import Logger
 
-from ..streams.deadlines import Deadlines
+from ..streams.wheel import Timer, Wheel
 
 _SPARE = 16
 """Descriptors for log files, resolvers and whatever else opens one."""
@@ -72,9 +72,10 @@ class Capacity:
 
     _log = Logger()
 
-    def __init__(self, deadlines: Deadlines, limit: int) -> None:
+    def __init__(self, wheel: Wheel, limit: int) -> None:
         self.limit = limit
-        self._deadlines = deadlines
+        self._wheel = wheel
+        self._rest: Timer | None = None
         self._count = 0
         self._ports: list[IPushProducer] = []
         self.paused = False
@@ -115,7 +116,7 @@ class Capacity:
         """
         if not self.paused:
             self._pause()
-            self._deadlines.after(_RETRY, self._resume)
+            self._rest = self._wheel.call(_RETRY, self._resume)
             self._tell(
                 "{why}, with {connections} connections; new clients wait until one "
                 "ends, or for a second.",

@@ -1,26 +1,36 @@
-"""Connect to a backend: with a timeout, and with its TLS handshake if it has one."""
+"""
+The ways to a backend, and one dial of it: connect, with its TLS handshake if any.
+
+What C{tcp:} and C{unix:} descriptions name is connected to directly; all others
+go through their endpoint.  How long a dial may take is the watch's to know.
+"""
 
 from __future__ import annotations
 
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from typing import Any, Protocol
 
 from attrs import frozen
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString
-from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IConnector
 from twisted.internet.protocol import ClientFactory
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..streams.backlog import lowest
-from ..streams.deadlines import Deadlines
-from ..streams.side import Side
+from ..streams.kinds import lowest
 from ..streams.socketoptions import tune
-from ..words.backend import Backend
+from ..streams.stream import Stream
+from ..streams.transports import TransportStream
+from ..words.backend import Member
+from ..words.description import Description
 from .capacity import SHORTAGES
 
-_OWN_TIMEOUT = re.compile(r"^(tcp|unix|ssl|tls):(?!.*(?<!\\):timeout=)")
+_OWN_TIMEOUT = re.compile(r"^(tcp|unix|ssl|tls):(?!.*(?<!\\):timeout=)", re.IGNORECASE)
 """Client endpoints that have a timeout of their own, when none is named."""
 
 
@@ -48,167 +58,231 @@ class BacklogFull(Exception):
     """A backend's UNIX socket has no room for another connection."""
 
 
-class BackendFactory(ClientFactory):
-    """Builds the one protocol of one dial."""
+class DialOwner(Protocol):
+    """Told of the outcome of a dial: an exchange."""
+
+    def dialled(self, backend: Stream) -> None:
+        """The backend is there, ready to be read and written."""
+
+    def dialFailed(self, reason: Failure) -> None:
+        """It could not be reached."""
+
+
+class BackendStream(TransportStream):
+    """The protocol on a backend's transport."""
+
+
+class Dial(ClientFactory):
+    """
+    One attempt to connect to one backend: the factory of its one protocol.
+
+    Its owner is told exactly one outcome, perhaps before L{begin} returns,
+    unless it is cancelled first.
+    """
+
+    _log = Logger()
 
     noisy = False
 
-    def __init__(self, dial: Dial) -> None:
-        self._dial = dial
-
-    def buildProtocol(self, addr: IAddress | None) -> Side | None:
-        """The backend's side, or nothing if it is not wanted any more."""
-        return self._dial.build()
-
-
-class Dial:
-    """
-    One attempt to connect to one backend.
-
-    Exactly one of C{connected} and C{failed} is called, unless it is cancelled
-    first.
-    """
-
-    __slots__ = (
-        "_connected",
-        "_deadline",
-        "_deferred",
-        "_failed",
-        "_keepalive",
-        "_side",
-    )
-
-    def __init__(
-        self,
-        endpoint: IStreamClientEndpoint,
-        deadlines: Deadlines,
-        timeout: float,
-        keepalive: float,
-        connected: Callable[[Side], object],
-        failed: Callable[[Failure], object],
-    ) -> None:
-        self._connected: Callable[[Side], object] | None = connected
-        self._failed = failed
+    def __init__(self, owner: DialOwner, keepalive: float) -> None:
+        """
+        @param keepalive: Seconds; see L{tune}.
+        """
+        self._owner: DialOwner | None = owner
         self._keepalive = keepalive
-        self._side: Side | None = None
-        self._deadline = deadlines.after(timeout, self._late)
-        self._deferred = endpoint.connect(BackendFactory(self))
-        self._deferred.addCallbacks(lambda side: None, self._fail)
+        self._stream: BackendStream | None = None
+        self._stop: Callable[[], object] | None = None
 
-    @property
-    def active(self) -> bool:
-        """Whether its outcome is still to come."""
-        return self._connected is not None
-
-    def build(self) -> Side | None:
-        """The protocol for the transport that has just connected."""
-        if self._connected is None:
-            return None
-        self._side = Side(self)
-        return self._side
+    def begin(self, way: Way) -> None:
+        """Begin to connect."""
+        try:
+            stop = way(self)
+        except Exception:
+            # A plugin's endpoint may raise anything.
+            self.failed(Failure())
+            return
+        if self._owner is not None:
+            self._stop = stop
 
     def cancel(self) -> None:
-        """Stop trying; whatever has come of it is cut off."""
-        if self._connected is not None:
-            self._connected = None
-            self._giveUp()
+        """Stop trying; what has come of it is cut off.  Never raises."""
+        self._owner = None
+        stop, self._stop = self._stop, None
+        stream, self._stream = self._stream, None
+        try:
+            if stream is not None:
+                stream.abort()
+            elif stop is not None:
+                stop()
+        except Exception:
+            self._log.failure("A dial could not be cancelled")
 
-    def expectOutcome(self) -> None:
-        """A UNIX socket answers at once, unless its backlog is full."""
-        self._fail(Failure(BacklogFull("its backlog is full")))
+    # What the transport, the connector and the stream tell.
 
-    def sideReady(self, side: Side) -> None:
+    def buildProtocol(self, addr: IAddress | None) -> BackendStream | None:
+        """The backend's stream, or nothing if it is not wanted any more."""
+        if self._owner is None:
+            return None
+        self._stream = BackendStream(self)
+        return self._stream
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        """The backend could not be connected to."""
+        self.failed(reason)
+
+    def clientConnectionLost(self, connector: Any, reason: Failure) -> None:
+        """
+        The backend is gone, as its stream knows.  Twisted's connector and its
+        transport refer to each other; so they would wait for the collector.
+        """
+        connector.transport = None
+
+    def streamShakes(self, stream: Stream) -> None:
+        """The backend is there; its TLS handshake is a part of the dial."""
+
+    def streamReady(self, stream: Stream) -> None:
         """The backend is there."""
-        connected, self._connected = self._connected, None
-        if connected is None:
-            side.abort()
+        owner, self._owner = self._owner, None
+        self._stream = self._stop = None
+        if owner is None:
+            stream.abort()
             return
-        self._deadline.cancel()
-        tune(lowest(side.transport), self._keepalive)
-        connected(side)
+        tune(lowest(stream.transport), self._keepalive)
+        owner.dialled(stream)
 
-    def sideEnded(self, side: Side) -> None:
-        """Remembered by the side itself until someone takes it over."""
+    def streamEnded(self, stream: Stream) -> None:
+        """The stream itself remembers it."""
 
-    def sideLost(self, side: Side, reason: Failure) -> None:
+    def streamDeaf(self, stream: Stream) -> None:
+        """What was sent of the handshake did not arrive; it will be lost."""
+
+    def streamLost(self, stream: Stream, reason: Failure) -> None:
         """The backend left before it was ready, during its TLS handshake."""
-        self._fail(reason)
+        self._stream = None
+        self.failed(reason)
 
-    def _fail(self, reason: Failure) -> None:
-        connected, self._connected = self._connected, None
-        if connected is not None:
-            self._giveUp()
-            self._failed(reason)
+    def checkBacklog(self) -> None:
+        """A UNIX socket answers at once, unless its backlog is full."""
+        self.failed(Failure(BacklogFull("its backlog is full")))
 
-    def _late(self) -> None:
-        self._fail(Failure(DialTimeout("no answer in time")))
+    def failed(self, reason: Failure) -> None:
+        """It has failed, unless it is over already."""
+        owner = self._owner
+        if owner is not None:
+            self.cancel()
+            owner.dialFailed(reason)
 
-    def _giveUp(self) -> None:
-        self._deadline.cancel()
-        if self._side is not None:
-            self._side.abort()
-        else:
-            self._deferred.cancel()
+
+Way = Callable[[Dial], Callable[[], object] | None]
+"""How to connect to one backend; what it answers stops the attempt."""
 
 
 class Dialer:
-    """
-    Makes L{Dial}s, one endpoint for each description.
+    """Makes L{Dial}s; what a member's dials need is made once and kept with it."""
 
-    @ivar _endpoints: Made on first use; a backend's description never changes.
-    """
-
-    def __init__(self, reactor: IReactorTime, deadlines: Deadlines) -> None:
+    def __init__(self, reactor: Any) -> None:
         """
-        @param reactor: One that can connect, too.
+        @param reactor: One that can connect.
         """
         self._reactor = reactor
-        self._deadlines = deadlines
-        self._endpoints: dict[tuple[str, float], IStreamClientEndpoint] = {}
 
     def dial(
-        self,
-        backend: Backend,
-        timeout: float,
-        keepalive: float,
-        connected: Callable[[Side], object],
-        failed: Callable[[Failure], object],
-    ) -> Dial | None:
+        self, member: Member, timeout: float, keepalive: float, owner: DialOwner
+    ) -> Dial:
         """
         Begin to connect.
 
-        @param timeout: Seconds.
+        @param timeout: Seconds; a pool has one for all its dials.
         @param keepalive: Seconds; see L{tune}.
-        @param connected: Told of the side, ready to be read and written.
-        @param failed: Told why there will be none.
-        @return: What can be cancelled; L{None} when it has failed already.
+        @param owner: Told of the outcome, now or later.
+        @return: What can be cancelled.
         """
-        try:
-            endpoint = self._endpoint(backend.connect, timeout)
-        except Exception:
-            # Checked with the configuration; but a router may name anything.
-            failed(Failure())
-            return None
-        dial = Dial(endpoint, self._deadlines, timeout, keepalive, connected, failed)
-        if backend.connect.startswith("unix:"):
-            # Twisted takes EAGAIN, which is how connect(2) says that a UNIX
-            # socket's backlog is full, for "in progress". Depending on the
-            # reactor it then tries without pause until its timeout, or fails
-            # with "closed cleanly". It connects in the next turn of the
-            # reactor, just before this is called.
-            self._reactor.callLater(0, dial.expectOutcome)
+        dial = Dial(owner, keepalive)
+        way = member.way
+        if way is None:
+            try:
+                way = member.way = wayTo(self._reactor, member.backend.connect, timeout)
+            except Exception:
+                # Checked with the configuration; but a router may name anything.
+                owner.dialFailed(Failure())
+                return dial
+        dial.begin(way)
         return dial
 
-    def _endpoint(self, description: str, timeout: float) -> IStreamClientEndpoint:
-        key = (description, timeout)
-        endpoint = self._endpoints.get(key)
-        if endpoint is None:
-            if _OWN_TIMEOUT.match(description):
-                # Twisted's own, of 30 seconds, would end a longer one of ours.
-                description = f"{description}:timeout={math.ceil(timeout) + 1}"
-            endpoint = clientFromString(self._reactor, description)
-            self._endpoints[key] = endpoint
-        return endpoint
+
+def wayTo(reactor: Any, description: str, timeout: float) -> Way:
+    """
+    Find the way to a backend.
+
+    @param description: A Twisted client endpoint description.
+    @param timeout: Seconds that a dial of ours will have.
+    @raise Exception: What Twisted's parsers raise, if there is no such endpoint.
+    """
+    parsed = Description.parse(description)
+    kind, *positional = parsed.positional
+    if kind == "tcp" and set(parsed.named) <= {"host", "port", "timeout"}:
+        fields = {
+            **dict(zip(("host", "port"), positional, strict=False)),
+            **parsed.named,
+        }
+        if len(fields) == len(positional) + len(parsed.named) and _isAddress(fields):
+            return _directTCP(reactor, fields)
+    if kind == "unix" and len(positional) == 1 and not parsed.named:
+        return _directUNIX(reactor, positional[0])
+    if _OWN_TIMEOUT.match(description) and len(positional) < 3:
+        # Twisted's own, of 30 seconds, would end a longer one of ours.
+        description = f"{description}:timeout={math.ceil(timeout) + 1}"
+    endpoint = clientFromString(reactor, description)
+
+    def connect(dial: Dial) -> Callable[[], object]:
+        connecting: Deferred[Any] = endpoint.connect(dial)
+        connecting.addCallbacks(_ignore, dial.failed)
+        return connecting.cancel
+
+    return connect
+
+
+def _isAddress(fields: Mapping[str, str]) -> bool:
+    """Whether a host is a literal address, for which no name is looked up."""
+    try:
+        ip_address(fields["host"])
+        int(fields["port"])
+    except (KeyError, ValueError):
+        return False
+    return True
+
+
+def _directTCP(reactor: Any, fields: Mapping[str, str]) -> Way:
+    host, port = fields["host"], int(fields["port"])
+    timeout = int(fields["timeout"]) if "timeout" in fields else None
+
+    def connect(dial: Dial) -> Callable[[], object]:
+        connector = reactor.connectTCP(host, port, dial, timeout)
+        return lambda: _disconnect(connector)
+
+    return connect
+
+
+def _directUNIX(reactor: Any, path: str) -> Way:
+    def connect(dial: Dial) -> Callable[[], object]:
+        connector = reactor.connectUNIX(path, dial, None)
+        # Twisted takes EAGAIN, which is how connect(2) says that a UNIX socket's
+        # backlog is full, for "in progress". Depending on the reactor it then
+        # tries without pause until its timeout, or fails with "closed cleanly".
+        # It connects in the next turn of the reactor, just before this is called.
+        reactor.callLater(0, dial.checkBacklog)
+        return lambda: _disconnect(connector)
+
+    return connect
+
+
+def _disconnect(connector: Any) -> None:
+    connector.disconnect()
+    connector.transport = None
+
+
+def _ignore(connected: object) -> None:
+    """The stream has told already that it is there."""
 
 
 def shortage(reason: Failure) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -10,27 +9,19 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 
-from ..streams.backlog import lowest
-from ..streams.side import Side
-from ..streams.socketoptions import tune
+from ..streams.stream import Stream
+from ..streams.transports import TransportStream
 from ..words.connection import Address, Connection, End
 from .capacity import Capacity
-from .session import Policy, Session
+from .policy import Policy
+from .session import Session
+
+_IDS = count(1)
+"""Where connections get their numbers from: no two of a process have the same."""
 
 
-class ClientSide(Side):
-    """The protocol on a client's transport; it begins a session."""
-
-    def __init__(self, session: Session, factory: ListenerFactory) -> None:
-        super().__init__(session)
-        self.factory = factory
-        self._session = session
-
-    def connectionMade(self) -> None:
-        """A client is here."""
-        self.factory.begin(self._session, self)
-        super().connectionMade()
-        self._session.awaitHandshake()
+class ClientStream(TransportStream):
+    """The protocol on a client's transport: the stream of one session."""
 
 
 class ListenerFactory(ServerFactory):
@@ -42,43 +33,42 @@ class ListenerFactory(ServerFactory):
 
     noisy = False
 
-    def __init__(
-        self,
-        name: str,
-        policy: Policy,
-        capacity: Capacity,
-        ids: Iterator[int] | None = None,
-    ) -> None:
+    def __init__(self, name: str, policy: Policy, capacity: Capacity) -> None:
         """
         @param name: The listener's, as logs and records have it.
-        @param ids: Where connections get their numbers from; shared by all the
-            listeners of a process.
         """
         self.sessions: set[Session] = set()
         self._awaitingIdle: list[Deferred[None]] = []
         self._name = name
         self._policy = policy
         self._capacity = capacity
-        self._ids = count(1) if ids is None else ids
 
-    def buildProtocol(self, addr: IAddress | None) -> ClientSide:
+    def buildProtocol(self, addr: IAddress | None) -> ClientStream:
         """The protocol for a client that has just been accepted."""
+        policy = self._policy
         connection = Connection(
-            id=next(self._ids),
+            id=next(_IDS),
             listener=self._name,
             client=toAddress(addr),
             local=_UNKNOWN,
-            opened=self._policy.deadlines.seconds(),
+            opened=policy.seconds(),
         )
-        return ClientSide(Session(self._policy, connection, self._over), self)
+        return ClientStream(Session(policy, connection, self))
 
-    def begin(self, session: Session, client: ClientSide) -> None:
-        """A client's transport is there: its journey begins."""
+    def sessionBegun(self, session: Session, client: Stream) -> None:
+        """A client's transport is there."""
         self.sessions.add(session)
         self._capacity.taken()
         session.connection.local = toAddress(client.transport.getHost())
-        tune(lowest(client.transport), self._policy.options.keepalive)
-        session.arrive(client)
+
+    def sessionOver(self, session: Session) -> None:
+        """Both sides of a session are gone."""
+        self.sessions.discard(session)
+        self._capacity.released()
+        if not self.sessions:
+            awaiting, self._awaitingIdle = self._awaitingIdle, []
+            for idle in awaiting:
+                idle.callback(None)
 
     def abort(self, end: End) -> int:
         """
@@ -99,14 +89,6 @@ class ListenerFactory(ServerFactory):
         else:
             idle.callback(None)
         return idle
-
-    def _over(self, session: Session) -> None:
-        self.sessions.discard(session)
-        self._capacity.released()
-        if not self.sessions:
-            awaiting, self._awaitingIdle = self._awaitingIdle, []
-            for idle in awaiting:
-                idle.callback(None)
 
 
 _UNKNOWN = Address("")

@@ -1,445 +1,284 @@
 """
-One client's journey: its states, and every transition between them.
+One client's connection, from accept to its record.
 
-    routing ---> picking ---> dialling ---> relaying ---> over
-       |            |  ^_________|             |           ^
-       |            |     failed: the next     |           |
-       +------------+-----------+--------------+-> closing-+
-
-While a session routes, picks or dials, its client is read into one bounded
-buffer, so that a reset is noticed; an end of stream is remembered.  Whatever
-happens, in whatever state: what is pending is cancelled, the lease is released
-and the observer is told, each exactly once.
-
-This module is longer than others, so that no transition has to be looked for.
+A session is its client: it waits for the handshake, has it routed, lets an
+exchange find it a backend, and closes it.  While it waits its client is read into
+one bounded buffer, so that a reset is noticed; an end of stream is remembered.
+Whatever happens, in whatever state: what is pending is cancelled, the lease is
+released and the observer is told, each exactly once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from enum import Enum, auto
-from functools import wraps
-from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-from attrs import field, frozen
-from OpenSSL.SSL import Error as TLSError
-from twisted.internet.error import ConnectionClosed, ConnectionDone
+from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..balance.pool import DirectPools, Lease, Pool
-from ..interfaces import IConnectionObserver, IRouter
-from ..streams.deadlines import Deadline, Deadlines
-from ..streams.relay import Ending, Relay, RelayOptions, join
-from ..streams.side import Side
-from ..words.backend import Backend, Member
+from ..streams.stream import Mode, Stream
+from ..streams.watch import Limit, Watch
+from ..words.backend import Backend
 from ..words.connection import Connection, End
-from .dialer import Dial, Dialer, DialOptions, shortage
-from .question import Question, ask
+from .exchange import Exchange, closeIn
+from .policy import Destination, Policy
+from .reasons import handshakeEnd, isMistake, pluginTrouble, wrongType
+from .states import SESSION, State, follow
+from .wait import Unanswered, Wait
 
-if TYPE_CHECKING:
-    from ..interfaces import ICandidates
-
-_STALE_PICKS = 10
-"""
-How many times in a row a picker may name, after some thought, a member that
-has become unavailable meanwhile.
-"""
-
-_ENDS = {
-    Ending.CLIENT_ENDED: End.CLIENT_CLOSED,
-    Ending.BACKEND_ENDED: End.BACKEND_CLOSED,
-    Ending.CLIENT_RESET: End.CLIENT_RESET,
-    Ending.BACKEND_RESET: End.BACKEND_RESET,
-    Ending.IDLE: End.IDLE_TIMEOUT,
-    Ending.STALLED: End.STALL_TIMEOUT,
-    Ending.HALF_CLOSED: End.HALF_CLOSE_TIMEOUT,
-    Ending.LIFETIME: End.MAX_LIFETIME,
+_CUTS = {
+    Limit.IDLE: End.IDLE_TIMEOUT,
+    Limit.STALL: End.STALL_TIMEOUT,
+    Limit.HALF_CLOSE: End.HALF_CLOSE_TIMEOUT,
+    Limit.LIFETIME: End.MAX_LIFETIME,
+    Limit.DELIVERY: End.STALL_TIMEOUT,
 }
 
 
-@frozen
-class SessionOptions:
-    """
-    What a session allows its plugins and its two sides.
+class SessionOwner(Protocol):
+    """Told of the beginning and the end of a session: a listener."""
 
-    @ivar routeTimeout: Seconds for a router that does not answer at once.
-    @ivar pickTimeout: Seconds for a picker that does not answer at once.
-    @ivar handshakeTimeout: Seconds for a client's TLS handshake.
-    @ivar keepalive: Seconds after which a silent peer counts as gone; 0 for
-        never.
-    """
+    def sessionBegun(self, session: Session, client: Stream) -> None:
+        """The client's transport is there."""
 
-    routeTimeout: float = 10.0
-    pickTimeout: float = 10.0
-    handshakeTimeout: float = 10.0
-    keepalive: float = 60.0
-    relay: RelayOptions = field(factory=RelayOptions)
-
-
-@frozen(eq=False)
-class Destination:
-    """A pool, and how its members are dialled."""
-
-    pool: Pool
-    dial: DialOptions = field(factory=DialOptions)
-
-
-@frozen(eq=False)
-class Policy:
-    """
-    What all sessions of one listener share.
-
-    @ivar destinations: The pools, by name.
-    @ivar pool: The name of the one that is used without a router.
-    @ivar exhausted: Called when a dial failed because this process has no more
-        descriptors or memory, with the system's words for that.
-    """
-
-    destinations: Mapping[str, Destination]
-    pool: str
-    router: IRouter | None
-    options: SessionOptions
-    dialer: Dialer
-    deadlines: Deadlines
-    observer: IConnectionObserver
-    exhausted: Callable[[str], object]
-    direct: DirectPools = field(factory=DirectPools)
-
-
-_Step = TypeVar("_Step", bound=Callable[..., None])
-
-
-def _contained(step: _Step) -> _Step:
-    """
-    A step of a journey, in which a mistake of ours ends that journey alone.
-    """
-
-    @wraps(step)
-    def contained(self: Session, *arguments: object) -> None:
-        try:
-            step(self, *arguments)
-        except Exception as error:
-            self._log.failure("Connection {id} met a mistake", id=self.connection.id)
-            self.abort(End.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
-
-    return cast("_Step", contained)
-
-
-class _State(Enum):
-    ARRIVING = auto()
-    ROUTING = auto()
-    PICKING = auto()
-    DIALLING = auto()
-    RELAYING = auto()
-    CLOSING = auto()
-    OVER = auto()
+    def sessionOver(self, session: Session) -> None:
+        """Both sides are gone, and the observer was told; told once."""
 
 
 class Session:
     """
-    One client's journey.
+    One client's connection.
 
     A plain slotted class: there is one for each connection.
+
+    @ivar connection: Its record.
+    @ivar state: Where it is; see L{SESSION}.
+    @ivar client: The stream to the client.
     """
 
     _log = Logger()
 
     __slots__ = (
-        "_candidates",
-        "_client",
-        "_deadline",
-        "_destination",
-        "_lease",
-        "_pending",
+        "_exchange",
+        "_owner",
         "_policy",
-        "_relay",
-        "_stalePicks",
-        "_state",
-        "_tellOver",
-        "_tried",
+        "_wait",
+        "_watch",
+        "client",
         "connection",
+        "state",
     )
 
     def __init__(
-        self,
-        policy: Policy,
-        connection: Connection,
-        over: Callable[[Session], object],
+        self, policy: Policy, connection: Connection, owner: SessionOwner
     ) -> None:
-        """
-        @param over: Called with the session when it is over.
-        """
         self.connection = connection
-        self._tellOver = over
+        self.state = State.NEW
+        self.client: Stream | None = None
+        self._owner = owner
         self._policy = policy
-        self._state = _State.ARRIVING
-        self._client: Side | None = None
-        self._destination: Destination | None = None
-        self._candidates: ICandidates | None = None
-        self._tried: list[Member] = []
-        self._stalePicks = 0
-        self._lease: Lease | None = None
-        self._pending: Question | Dial | None = None
-        self._deadline: Deadline | None = None
-        self._relay: Relay | None = None
+        self._wait: Wait | None = None
+        self._exchange: Exchange | None = None
+        self._watch = Watch(policy.wheel, policy.pace, policy.options.limits, self)
 
     # Arriving: the client is here, though its TLS may not be.
 
-    def arrive(self, client: Side) -> None:
-        """The client's transport is there."""
-        self._client = client
+    def streamShakes(self, stream: Stream) -> None:
+        """The client is here, and speaks TLS."""
+        self._begin(stream)
+        self.state = follow(SESSION, self.state, State.ARRIVING)
+        options = self._policy.options
+        self._watch.wait(self._policy.rows[State.ARRIVING], options.handshakeTimeout)
+
+    def streamReady(self, stream: Stream) -> None:
+        """The client can be read and written: find out where it belongs."""
+        try:
+            if self.state is State.NEW:
+                self._begin(stream)
+            elif self.state is not State.ARRIVING:
+                return
+            self.state = follow(SESSION, self.state, State.ROUTING)
+            if self._policy.router is None:
+                self._exchangeWith(self._policy.destinations[self._policy.pool])
+            else:
+                self._route()
+        except Exception:
+            self.exchangeFailed(Failure())
+
+    def _begin(self, stream: Stream) -> None:
+        self.client = stream
+        self._watch.add(stream)
+        self._owner.sessionBegun(self, stream)
         self._policy.observer.opened(self.connection)
-
-    def awaitHandshake(self) -> None:
-        """A client that is not ready by now speaks TLS; it has so long for it."""
-        if self._state is _State.ARRIVING:
-            self._deadline = self._policy.deadlines.after(
-                self._policy.options.handshakeTimeout, self._handshakeLate
-            )
-
-    @_contained
-    def sideReady(self, side: Side) -> None:
-        """The client can be read and written: ask where it belongs."""
-        if self._state is not _State.ARRIVING:
-            return
-        self._cancelDeadline()
-        self._state = _State.ROUTING
-        router = self._policy.router
-        if router is None:
-            self._routed(self._policy.pool)
-            return
-        self._await(
-            ask(
-                lambda: router.route(self.connection),
-                self._policy.deadlines,
-                self._policy.options.routeTimeout,
-                self._routed,
-                self._routeFailed,
-            )
-        )
-
-    def _handshakeLate(self) -> None:
-        assert self._client is not None
-        self._record(End.TLS_FAILED, "handshake timeout")
-        self._client.abort()
 
     # Routing.
 
-    @_contained
+    def _route(self) -> None:
+        router = self._policy.router
+        assert router is not None
+        try:
+            answer = router.route(self.connection)
+        except Exception:
+            self._policy.errors.tell(router, Failure(), "route")
+            self._routeFailed(Failure())
+            return
+        if self.state is not State.ROUTING:
+            return  # The router had the service stopped, or the like.
+        if isinstance(answer, str) or not isinstance(answer, Awaitable):
+            self._routed(answer)
+            return
+        options = self._policy.options
+        self._watch.wait(self._policy.rows[State.ROUTING], options.routeTimeout)
+        wait = Wait(
+            answer,
+            self._routed,
+            self._routeFailed,
+            lambda failure: self._policy.errors.tell(router, failure, "route"),
+        )
+        if self.state is State.ROUTING:
+            self._wait = wait
+
     def _routed(self, answer: object) -> None:
-        destinations = self._policy.destinations
-        if answer is None:
-            self._close(End.REFUSED_BY_ROUTER)
-        elif isinstance(answer, Backend):
-            self._setOut(Destination(self._policy.direct.pool(answer)))
-        elif not isinstance(answer, str):
-            self._close(End.ROUTE_FAILED, _wrongType("router", answer))
-        elif answer not in destinations:
-            self._close(End.ROUTE_FAILED, f"there is no pool {answer!r}")
-        else:
-            self._setOut(destinations[answer])
+        self._wait = None
+        try:
+            if answer is None:
+                self.exchangeClosing(End.REFUSED_BY_ROUTER, "", Mode.FINISHING)
+            elif isinstance(answer, Backend):
+                self._exchangeWith(self._policy.destinationOf(answer))
+            elif not isinstance(answer, str):
+                self._refuse(wrongType("router", answer))
+            elif answer not in self._policy.destinations:
+                self._refuse(f"there is no pool {answer!r}")
+            else:
+                self._exchangeWith(self._policy.destinations[answer])
+        except Exception:
+            self.exchangeFailed(Failure())
 
     def _routeFailed(self, failure: Failure) -> None:
-        self._close(End.ROUTE_FAILED, _pluginTrouble(failure))
+        self._wait = None
+        self._refuse(pluginTrouble(failure))
 
-    def _setOut(self, destination: Destination) -> None:
-        self._destination = destination
+    def _refuse(self, detail: str) -> None:
+        self.exchangeClosing(End.ROUTE_FAILED, detail, Mode.FINISHING)
+
+    # Exchanging.
+
+    def _exchangeWith(self, destination: Destination) -> None:
+        self.state = follow(SESSION, self.state, State.EXCHANGING)
+        assert self.client is not None
         self.connection.pool = destination.pool.name
-        self._pick()
-
-    # Picking.
-
-    def _pick(self) -> None:
-        assert self._destination is not None
-        self._state = _State.PICKING
-        pool = self._destination.pool
-        policy = self._policy
-        try:
-            candidates = pool.candidates(policy.deadlines.seconds(), self._tried)
-        except Exception:
-            # A picker that watches the membership was told, and raised.
-            self._pickFailed(Failure())
-            return
-        if not len(candidates):
-            if self._tried:
-                self._close(End.CONNECT_FAILED, self.connection.detail)
-            else:
-                self._close(End.NO_BACKEND)
-            return
-        self._candidates = candidates
-        self._await(
-            ask(
-                lambda: pool.picker.pick(candidates, self.connection),
-                policy.deadlines,
-                policy.options.pickTimeout,
-                self._picked,
-                self._pickFailed,
-            )
+        self._exchange = exchange = Exchange(
+            self._policy, destination, self.connection, self.client, self._watch, self
         )
+        exchange.start()
 
-    @_contained
-    def _picked(self, answer: object) -> None:
-        assert self._destination is not None
-        assert self._candidates is not None
-        if answer is None:
-            self._close(End.REFUSED_BY_PICKER)
-            return
-        if not isinstance(answer, Member):
-            self._close(End.PICK_FAILED, _wrongType("picker", answer))
-            return
-        lease = None
-        if answer in self._candidates:
-            lease = self._destination.pool.lease(answer)
-        if lease is not None:
-            self._stalePicks = 0
-            self._dial(lease)
-        elif self._stalePicks < _STALE_PICKS:
-            self._stalePicks += 1
-            self._pick()
-        else:
-            self._close(
-                End.PICK_FAILED, f"{answer.name} was picked, which is no candidate"
-            )
+    def exchangeClosing(self, end: End, detail: str, how: Mode) -> None:
+        """Nothing is exchanged any more: close the client."""
+        assert self.client is not None
+        self._record(end, detail)
+        self.state = follow(SESSION, self.state, State.CLOSING)
+        self.client.owner = self
+        closeIn(self.client, how, self._watch)
+        if self.state is State.CLOSING:
+            self._watch.closing(self._policy.rows[State.CLOSING])
 
-    def _pickFailed(self, failure: Failure) -> None:
-        self._close(End.PICK_FAILED, _pluginTrouble(failure))
+    def exchangeOver(self) -> None:
+        """The backend is gone."""
+        self._exchange = None
+        self._overIfGone()
 
-    # Dialling.
-
-    def _dial(self, lease: Lease) -> None:
-        assert self._destination is not None
-        self._state = _State.DIALLING
-        self._lease = lease
-        policy = self._policy
-        options = self._destination.dial
-        if self._deadline is None:
-            self._deadline = policy.deadlines.after(
-                options.dialDeadline, self._dialLate
-            )
-        self._await(
-            policy.dialer.dial(
-                lease.backend,
-                options.connectTimeout,
-                policy.options.keepalive,
-                self._connected,
-                self._dialFailed,
-            )
+    def exchangeFailed(self, failure: Failure) -> None:
+        """A mistake in lbproxy itself ends this connection alone."""
+        self._log.failure(
+            "Connection {id} was ended by a mistake in lbproxy",
+            failure=failure,
+            id=self.connection.id,
         )
+        self.abort(End.INTERNAL_ERROR, pluginTrouble(failure))
 
-    @_contained
-    def _dialFailed(self, reason: Failure) -> None:
-        assert self._destination is not None
-        assert self._lease is not None
-        lease = self._lease
-        lacking = shortage(reason)
-        if lacking is None:
-            self._tellFailed(lease)
-        else:
-            self._policy.exhausted(lacking)
-        self._releaseLease()
-        self._tried.append(lease.member)
-        self.connection.tried.append(lease.backend)
-        self.connection.detail = f"{lease.backend}: {_brief(reason)}"
-        if len(self._tried) > self._destination.dial.retries:
-            self._close(End.CONNECT_FAILED, self.connection.detail)
-        else:
-            self._pick()
+    # What the client's stream tells while no relay has it.
 
-    @_contained
-    def _dialLate(self) -> None:
-        if self._lease is not None:
-            # It had its share of the time: to the pool this is a failed dial.
-            self._tellFailed(self._lease)
-            self.connection.tried.append(self._lease.backend)
-        self._close(End.DIAL_DEADLINE, self.connection.detail)
-
-    def _tellFailed(self, lease: Lease) -> None:
-        try:
-            lease.failed(self._policy.deadlines.seconds())
-        except Exception:
-            self._log.failure(
-                "The picker of pool {pool} failed to note a change",
-                pool=self.connection.pool,
-            )
-
-    @_contained
-    def _connected(self, backend: Side) -> None:
-        assert self._lease is not None
-        assert self._client is not None
-        self._cancelDeadline()
-        self._pending = None
-        self._state = _State.RELAYING
-        self._lease.succeeded()
-        connection = self.connection
-        connection.detail = ""
-        connection.backend = self._lease.backend
-        connection.connected = self._policy.deadlines.seconds()
-        self._relay = join(
-            self._client,
-            backend,
-            self._policy.deadlines,
-            self._policy.options.relay,
-            self._relayed,
-        )
-
-    # Relaying, and the end of it.
-
-    def _relayed(self, relay: Relay) -> None:
-        ending = relay.ending
-        if ending is not None and ending is not Ending.ABORTED:
-            if _isMistake(relay.reason):
-                self._record(End.INTERNAL_ERROR, _pluginTrouble(relay.reason))
-            else:
-                self._record(_ENDS[ending], _resetDetail(relay.reason))
-        self.connection.bytesFromBackend = relay.bytesFromBackend
-        self._over()
-
-    # What the client does before it is joined to a backend.
-
-    def sideEnded(self, side: Side) -> None:
+    def streamEnded(self, stream: Stream) -> None:
         """The client has said all it will say; it may still listen."""
-        if not self._policy.options.relay.halfClose:
-            self._close(End.CLIENT_CLOSED)
+        if self.state is not State.CLOSING and not self._policy.options.halfClose:
+            self._stop()
+            self.exchangeClosing(End.CLIENT_CLOSED, "", Mode.FINISHING)
 
-    def sideLost(self, side: Side, reason: Failure) -> None:
-        """The client is gone, before it was joined to a backend."""
-        if self._state is _State.ARRIVING and not reason.check(ConnectionDone):
-            self._record(*_handshakeEnd(reason))
-        elif reason.check(ConnectionDone):
-            self._record(End.CLIENT_CLOSED)
-        else:
-            self._record(End.CLIENT_RESET)
-        self._over()
+    def streamDeaf(self, stream: Stream) -> None:
+        """Nothing was to be sent to it yet; whatever will be, will fail."""
 
-    # The ways to an end.
+    def streamLost(self, stream: Stream, reason: Failure) -> None:
+        """The client is gone."""
+        if self.state is not State.CLOSING:
+            if self.state is State.ARRIVING and not reason.check(ConnectionDone):
+                self._record(*handshakeEnd(reason))
+            elif reason.check(ConnectionDone):
+                self._record(End.CLIENT_CLOSED)
+            elif isMistake(reason):
+                self._record(End.INTERNAL_ERROR, pluginTrouble(reason))
+            else:
+                self._record(End.CLIENT_RESET)
+            self._stop()
+        self._overIfGone()
+
+    # What ends it.
+
+    def limitReached(self, limit: Limit, stream: Stream | None) -> None:
+        """The time is up."""
+        if limit is Limit.HANDSHAKE:
+            self.abort(End.TLS_FAILED, "handshake timeout")
+        elif limit is Limit.ROUTE:
+            wait, self._wait = self._wait, None
+            if wait is not None:
+                wait.cancel()
+            self._refuse(pluginTrouble(Failure(Unanswered("no answer in time"))))
+        elif limit is Limit.DELIVERY or (
+            limit is Limit.LIFETIME and self.state is State.CLOSING
+        ):
+            self._cutOff(_CUTS[limit], stream)
+        elif limit in _CUTS:
+            self.abort(_CUTS[limit])
+        elif self._exchange is not None and stream is None:
+            self._exchange.late(limit)
 
     def abort(self, end: End, detail: str = "") -> None:
         """
-        Cut the journey off, wherever it is.
+        Cut the connection off at once, wherever it is.
 
         @param end: Why.
         """
-        if self._state is _State.OVER:
+        if self.state in (State.NEW, State.OVER):
             return
+        assert self.client is not None
         self._record(end, detail)
-        self._cancelPending()
-        if self._relay is not None:
-            self._relay.abort()
-        else:
-            assert self._client is not None
-            self._state = _State.CLOSING
-            self._client.abort()
+        self._stop()
+        if self.state is not State.CLOSING:
+            self.state = follow(SESSION, self.state, State.CLOSING)
+        self.client.owner = self
+        self.client.abort()
+        if self.state is State.CLOSING:
+            self._watch.closing(self._policy.rows[State.CLOSING])
+            self._overIfGone()
 
-    def _close(self, end: End, detail: str = "") -> None:
-        """Give up before there was a backend: close the client in good order."""
-        assert self._client is not None
-        self._record(end, detail)
-        self._cancelPending()
-        self._state = _State.CLOSING
-        self._client.finish(
-            self._policy.deadlines, self._policy.options.relay.closeTimeout
-        )
+    def _cutOff(self, end: End, stream: Stream | None) -> None:
+        """What was being closed in good order was not: some of it is left."""
+        backend = self._exchange.backend if self._exchange is not None else None
+        streams = [each for each in (self.client, backend) if each is not None]
+        left = any(each.transit()[0] for each in streams)
+        if left and self.connection.end is not None and self.connection.end.normal:
+            self.connection.end = end
+        if stream is None:
+            for each in streams:
+                each.abort()
+
+    def _stop(self) -> None:
+        """Cancel what is waited for, and the exchange."""
+        wait, self._wait = self._wait, None
+        if wait is not None:
+            wait.cancel()
+        if self._exchange is not None:
+            self._exchange.abort()
 
     def _record(self, end: End, detail: str = "") -> None:
         """Write down why it ended; what comes first counts."""
@@ -447,81 +286,27 @@ class Session:
             self.connection.end = end
             self.connection.detail = detail
 
+    def _overIfGone(self) -> None:
+        client = self.client
+        if self._exchange is None and (client is None or client.mode is Mode.LOST):
+            self._over()
+
     def _over(self) -> None:
-        if self._state is _State.OVER:
+        """The end, which runs to its end whatever a step of it raises."""
+        if self.state is State.OVER:
             return
-        self._cancelPending()
-        self._state = _State.OVER
+        self.state = follow(SESSION, self.state, State.OVER)
         connection = self.connection
-        connection.closed = self._policy.deadlines.seconds()
-        if self._client is not None:
-            connection.bytesFromClient = self._client.received
-        self._policy.observer.closed(connection)
-        self._tellOver(self)
-
-    def _await(self, pending: Question | Dial | None) -> None:
-        """Remember what is waited for, unless it has come already."""
-        if pending is not None and pending.active:
-            self._pending = pending
-
-    def _cancelPending(self) -> None:
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.cancel()
-        self._cancelDeadline()
-        self._releaseLease()
-
-    def _cancelDeadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _releaseLease(self) -> None:
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            lease.release()
-
-
-def _wrongType(plugin: str, answer: object) -> str:
-    return f"the {plugin}'s answer is of type {type(answer).__name__}"
-
-
-def _brief(reason: Failure) -> str:
-    """The reason in a few words, on one line."""
-    error = reason.value
-    if isinstance(error, TLSError):
-        return _tlsTrouble(error)
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
-
-
-def _tlsTrouble(error: TLSError) -> str:
-    """What OpenSSL says of its last error."""
-    queue = error.args[0] if error.args else None
-    if isinstance(queue, list) and queue:
-        return f"TLS: {queue[-1][-1]}"
-    return "TLS: connection lost"
-
-
-def _pluginTrouble(failure: Failure) -> str:
-    return f"{type(failure.value).__name__}: {_brief(failure)}"
-
-
-def _handshakeEnd(reason: Failure) -> tuple[End, str]:
-    if _isMistake(reason):
-        return End.INTERNAL_ERROR, _pluginTrouble(reason)
-    if isinstance(reason.value, TLSError):
-        return End.TLS_FAILED, _tlsTrouble(reason.value)
-    return End.TLS_FAILED, "the client left during the handshake"
-
-
-def _isMistake(reason: Failure | None) -> TypeGuard[Failure]:
-    """Whether a transport was lost to an exception, rather than to its peer."""
-    return reason is not None and not isinstance(
-        reason.value, (ConnectionClosed, TLSError)
-    )
-
-
-def _resetDetail(reason: Failure | None) -> str:
-    if reason is not None and isinstance(reason.value, TLSError):
-        return _tlsTrouble(reason.value)
-    return ""
+        connection.closed = connection.opened + self._watch.age()
+        if self.client is not None:
+            connection.bytesFromClient = self.client.received
+        self._watch.close()
+        steps: tuple[Callable[[], object], ...] = (
+            lambda: self._policy.observer.closed(connection),
+            lambda: self._owner.sessionOver(self),
+        )
+        for step in steps:
+            try:
+                step()
+            except Exception:
+                self._log.failure("The end of connection {id} failed", id=connection.id)

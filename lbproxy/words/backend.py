@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import define, field, frozen
 
 
@@ -37,7 +39,8 @@ class Backend:
 @define(eq=False)
 class Member:
     """
-    One backend in one pool, with its live state.  Its pool alone writes to it.
+    One backend in one pool, with its live state.  Its pool alone writes to it,
+    except for C{way}.
 
     @ivar active: How many leases on it are held: connections being dialled or
         relayed.
@@ -46,6 +49,7 @@ class Member:
         that worked in between; each doubles the next ejection.
     @ivar ejectedUntil: When it may be picked again, in the seconds of the
         pool's clock, or L{None} while it is not ejected.
+    @ivar way: What the dialer has made for connecting to it, on its first dial.
     """
 
     backend: Backend
@@ -53,6 +57,7 @@ class Member:
     consecutiveFailures: int = 0
     ejections: int = 0
     ejectedUntil: float | None = None
+    way: Any = None
 
     @property
     def name(self) -> str:

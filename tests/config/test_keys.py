@@ -22,8 +22,8 @@ from lbproxy.config.model import (
 from lbproxy.config.place import ConfigurationError, Place
 from lbproxy.config.schema import Key, Table
 from lbproxy.proxy.dialer import DialOptions
-from lbproxy.proxy.session import SessionOptions
-from lbproxy.streams.relay import RelayOptions
+from lbproxy.proxy.policy import SessionOptions
+from lbproxy.streams.watch import Limits
 from lbproxy.words.backend import Backend
 
 PLACE = Place("lb.toml", "pool.web.picker")
@@ -48,8 +48,8 @@ def test_everyKeyArrives(table: Table, made: type, besides: set[str]) -> None:
     ("table", "options"),
     [
         (PROCESS, SessionOptions),
-        (PROCESS, RelayOptions),
-        (LISTENER, RelayOptions),
+        (PROCESS, Limits),
+        (LISTENER, Limits),
         (LISTENER, SessionOptions),
         (POOL, DialOptions),
         (BACKEND, Backend),

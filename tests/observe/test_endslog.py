@@ -8,18 +8,19 @@ from zope.interface.verify import verifyObject
 
 from lbproxy import Backend, End, IConnectionObserver
 from lbproxy.observe.endslog import EndsLog
-from lbproxy.streams.deadlines import Deadlines
+from lbproxy.streams.alarm import ClockAlarm
+from lbproxy.streams.wheel import Wheel
 
 
 def test_interface() -> None:
     """It is an observer."""
-    verifyObject(IConnectionObserver, EndsLog(Deadlines(Clock())))
+    verifyObject(IConnectionObserver, EndsLog(Wheel(ClockAlarm(Clock()))))
 
 
 def test_floodOfEnds(logged) -> None:
     """Of a flood a few are written and the rest are counted."""
     clock = Clock()
-    log = EndsLog(Deadlines(clock))
+    log = EndsLog(Wheel(ClockAlarm(clock)))
     log.opened(record())
     log.closed(record())
     for number in range(10):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from stories import A, Story
+from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
 from lbproxy import End, IConnectionObserver
 from lbproxy.observe.observers import Observers
+from lbproxy.proxy.pluginerrors import PluginErrors
+from lbproxy.streams.alarm import ClockAlarm
+from lbproxy.streams.wheel import Wheel
 
 
 def test_interface() -> None:
     """It is an observer."""
-    verifyObject(IConnectionObserver, Observers([]))
+    errors = PluginErrors(Wheel(ClockAlarm(Clock())))
+    verifyObject(IConnectionObserver, Observers([], errors))
 
 
 class Bad:

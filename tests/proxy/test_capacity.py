@@ -13,7 +13,8 @@ from twisted.logger import formatEvent
 from zope.interface import implementer
 
 from lbproxy.proxy.capacity import Capacity, affordable
-from lbproxy.streams.deadlines import Deadlines
+from lbproxy.streams.alarm import ClockAlarm
+from lbproxy.streams.wheel import Wheel
 
 
 @implementer(IPushProducer)
@@ -31,7 +32,7 @@ class Port:
 
 def capacityFor(limit: int) -> tuple[Capacity, Port, Clock]:
     clock = Clock()
-    capacity = Capacity(Deadlines(clock), limit)
+    capacity = Capacity(Wheel(ClockAlarm(clock)), limit)
     port = Port()
     capacity.watch(port)
     capacity.watch(object())

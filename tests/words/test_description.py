@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.config.description import Description, fieldsOf, written
+from lbproxy.words.description import Description, fieldsOf, written
 
 
 @pytest.mark.parametrize(

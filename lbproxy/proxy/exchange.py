@@ -1,0 +1,415 @@
+"""
+One use of one backend: pick, lease, dial, relay.
+
+An exchange ends in exactly one outcome, whatever its plugins do, and has
+released its lease then.  Its steps never nest: what a step brings about at once,
+such as a dial that fails before it has begun, is the next step of a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.python.failure import Failure
+
+from ..balance.pool import Lease
+from ..streams.relay import Ending, Relay
+from ..streams.stream import Mode, Stream
+from ..streams.watch import Limit, Watch
+from ..words.backend import Member
+from ..words.connection import Connection, End
+from .dialer import Dial, DialTimeout, shortage
+from .policy import Destination, Policy
+from .reasons import brief, isMistake, pluginTrouble, resetDetail, wrongType
+from .states import EXCHANGE, State, follow
+from .wait import Unanswered, Wait
+
+if TYPE_CHECKING:
+    from ..interfaces import ICandidates
+
+_STALE_PICKS = 10
+"""
+How many times in a row a picker may name, after some thought, a member that
+has become unavailable meanwhile.
+"""
+
+_TICK = 1 / 64
+"""Seconds that a try may have fallen short of its full time, by the wheel's tick."""
+
+_ENDS = {
+    Ending.CLIENT_ENDED: End.CLIENT_CLOSED,
+    Ending.BACKEND_ENDED: End.BACKEND_CLOSED,
+    Ending.CLIENT_RESET: End.CLIENT_RESET,
+    Ending.BACKEND_RESET: End.BACKEND_RESET,
+}
+
+
+class ExchangeOwner(Protocol):
+    """Told how an exchange ends: a session."""
+
+    def exchangeClosing(self, end: End, detail: str, how: Mode) -> None:
+        """
+        Nothing is exchanged any more; told once.
+
+        @param how: How the client is to be closed.
+        """
+
+    def exchangeOver(self) -> None:
+        """The backend is gone too, and the lease released; told once, last."""
+
+    def exchangeFailed(self, failure: Failure) -> None:
+        """A mistake in lbproxy itself was made on the way."""
+
+
+class Exchange:
+    """
+    One use of one backend.
+
+    A plain slotted class: there is one for each connection.
+
+    @ivar state: Where it is; see L{EXCHANGE}.
+    @ivar backend: The stream to the backend, once it is there.
+    """
+
+    __slots__ = (
+        "_candidates",
+        "_client",
+        "_connection",
+        "_destination",
+        "_dialledAt",
+        "_lease",
+        "_next",
+        "_owner",
+        "_policy",
+        "_relay",
+        "_stalePicks",
+        "_stepping",
+        "_tried",
+        "_wait",
+        "_watch",
+        "backend",
+        "state",
+    )
+
+    def __init__(
+        self,
+        policy: Policy,
+        destination: Destination,
+        connection: Connection,
+        client: Stream,
+        watch: Watch,
+        owner: ExchangeOwner,
+    ) -> None:
+        self.state = State.NEW
+        self.backend: Stream | None = None
+        self._policy = policy
+        self._destination = destination
+        self._connection = connection
+        self._client = client
+        self._watch = watch
+        self._owner: ExchangeOwner | None = owner
+        self._candidates: ICandidates | None = None
+        self._tried: list[Member] = []
+        self._stalePicks = 0
+        self._lease: Lease | None = None
+        self._wait: Wait | Dial | None = None
+        self._dialledAt = 0.0
+        self._relay: Relay | None = None
+        self._next: tuple[Callable[[Any], None], object] | None = None
+        self._stepping = False
+
+    def start(self) -> None:
+        """Begin to pick."""
+        self._go(self._pick)
+
+    def late(self, limit: Limit) -> None:
+        """What is waited for has not come in time."""
+        if limit is Limit.PICK:
+            self._go(self._pickFailed, Failure(Unanswered("no answer in time")))
+        elif limit is Limit.CONNECT:
+            self._go(self._dialFailed, Failure(DialTimeout("no answer in time")))
+        else:
+            self._go(self._dialLate)
+
+    def abort(self) -> None:
+        """Stop, wherever it is; the owner closes the client."""
+        self._cancelWait()
+        if self.backend is None or self.backend.mode is Mode.LOST:
+            self._over()
+            return
+        if self._relay is not None:
+            self._relay.stop()
+            self._relay = None
+        if self.state is not State.CLOSING:
+            self.state = follow(EXCHANGE, self.state, State.CLOSING)
+        self.backend.owner = self
+        self.backend.abort()
+
+    def _go(self, step: Callable[[Any], None], argument: object = None) -> None:
+        """Take a step now, or when the one that is being taken is done."""
+        self._next = (step, argument)
+        if self._stepping:
+            return
+        self._stepping = True
+        try:
+            while self._next is not None and self.state is not State.OVER:
+                (step, argument), self._next = self._next, None
+                step(argument)
+        except Exception:
+            if self._owner is not None:
+                self._owner.exchangeFailed(Failure())
+        finally:
+            self._stepping = False
+            self._next = None
+
+    # Picking.
+
+    def _pick(self, _: object) -> None:
+        self.state = follow(EXCHANGE, self.state, State.PICKING)
+        pool = self._destination.pool
+        try:
+            candidates = pool.candidates(self._policy.wheel.now(), self._tried)
+        except Exception:
+            # A picker that watches the membership was told, and raised.
+            self._pickRaised(Failure(), "added")
+            return
+        if not candidates or self._destination.member in self._tried:
+            end = End.CONNECT_FAILED if self._tried else End.NO_BACKEND
+            self._fail(end, self._connection.detail)
+            return
+        self._candidates = candidates
+        if self._destination.member is not None:
+            self._claim(self._destination.member)
+            return
+        try:
+            answer = pool.picker.pick(candidates, self._connection)
+        except Exception:
+            self._pickRaised(Failure(), "pick")
+            return
+        if self.state is State.OVER:
+            return  # The picker had the service stopped, or the like.
+        if isinstance(answer, Member) or not isinstance(answer, Awaitable):
+            self._picked(answer)
+            return
+        self._watch.wait(
+            self._policy.rows[State.PICKING], self._policy.options.pickTimeout
+        )
+        self._await(
+            Wait(
+                answer,
+                lambda answer: self._go(self._picked, answer),
+                lambda failure: self._go(self._pickFailed, failure),
+                lambda failure: self._policy.errors.tell(pool.picker, failure, "pick"),
+            )
+        )
+
+    def _picked(self, answer: object) -> None:
+        self._wait = None
+        if answer is None:
+            self._fail(End.REFUSED_BY_PICKER)
+        elif not isinstance(answer, Member):
+            self._fail(End.PICK_FAILED, wrongType("picker", answer))
+        elif self._candidates is not None and answer in self._candidates:
+            self._claim(answer)
+        elif self._stalePicks < _STALE_PICKS:
+            self._stalePicks += 1
+            self._go(self._pick)
+        else:
+            reason = f"{answer.name} was picked, which is no candidate"
+            self._fail(End.PICK_FAILED, reason)
+
+    def _claim(self, member: Member) -> None:
+        lease = self._destination.pool.lease(member)
+        if lease is None:
+            self._go(self._pick)
+            return
+        self._stalePicks = 0
+        self._lease = lease
+        self._dial(member)
+
+    def _pickRaised(self, failure: Failure, doing: str) -> None:
+        self._policy.errors.tell(self._destination.pool.picker, failure, doing)
+        self._pickFailed(failure)
+
+    def _pickFailed(self, failure: Failure) -> None:
+        self._cancelWait()
+        self._fail(End.PICK_FAILED, pluginTrouble(failure))
+
+    # Dialling.
+
+    def _dial(self, member: Member) -> None:
+        self.state = follow(EXCHANGE, self.state, State.DIALLING)
+        options = self._destination.dial
+        policy = self._policy
+        self._dialledAt = policy.wheel.now()
+        self._watch.dialWithin(options.dialDeadline)
+        self._watch.wait(policy.rows[State.DIALLING], options.connectTimeout)
+        self._await(
+            policy.dialer.dial(
+                member, options.connectTimeout, policy.options.keepalive, self
+            )
+        )
+
+    def dialled(self, backend: Stream) -> None:
+        """The backend is there."""
+        self._go(self._connected, backend)
+
+    def dialFailed(self, reason: Failure) -> None:
+        """The backend could not be reached."""
+        self._go(self._dialFailed, reason)
+
+    def _dialFailed(self, reason: Failure) -> None:
+        self._cancelWait()
+        lease = self._lease
+        assert lease is not None
+        lacking = shortage(reason)
+        if lacking is not None:
+            self._policy.exhausted(lacking)
+        else:
+            self._blame(lease)
+        self._releaseLease()
+        self._tried.append(lease.member)
+        connection = self._connection
+        connection.tried.append(lease.backend)
+        connection.detail = f"{lease.backend}: {brief(reason)}"
+        if len(self._tried) > self._destination.dial.retries:
+            self._fail(End.CONNECT_FAILED, connection.detail)
+        else:
+            self._go(self._pick)
+
+    def _dialLate(self, _: object) -> None:
+        lease, options = self._lease, self._destination.dial
+        if lease is not None:
+            full = min(options.connectTimeout, options.dialDeadline) - _TICK
+            if self._policy.wheel.now() - self._dialledAt >= full:
+                self._blame(lease)
+            self._connection.tried.append(lease.backend)
+        self._fail(End.DIAL_DEADLINE, self._connection.detail)
+
+    def _blame(self, lease: Lease) -> None:
+        """Count a failed dial against the member."""
+        try:
+            lease.failed(self._policy.wheel.now())
+        except Exception:
+            picker = self._destination.pool.picker
+            self._policy.errors.tell(picker, Failure(), "removed")
+
+    # Relaying.
+
+    def _connected(self, backend: Stream) -> None:
+        lease, policy, connection = self._lease, self._policy, self._connection
+        assert lease is not None
+        self._wait = None
+        self.state = follow(EXCHANGE, self.state, State.RELAYING)
+        lease.succeeded()
+        connection.detail = ""
+        connection.backend = lease.backend
+        connection.connected = connection.opened + self._watch.age()
+        self.backend = backend
+        self._watch.add(backend)
+        self._relay = relay = Relay(
+            self._client, backend, self, policy.options.halfClose
+        )
+        relay.start()
+        if self.state is State.RELAYING:
+            self._watch.relay(policy.rows[State.RELAYING])
+
+    def relayHalfClosed(self, relay: Relay) -> None:
+        """One direction is over."""
+        self.state = follow(EXCHANGE, self.state, State.HALF_CLOSED)
+        self._watch.relay(self._policy.rows[State.HALF_CLOSED])
+
+    def relayOver(self, relay: Relay, ending: Ending, reason: Failure | None) -> None:
+        """Both directions are over: close what is left."""
+        self._relay = None
+        assert self.backend is not None
+        self.backend.owner = self
+        self._go(self._close, (ending, reason))
+
+    def _close(self, over: tuple[Ending, Failure | None]) -> None:
+        ending, reason = over
+        backend, owner = self.backend, self._owner
+        assert backend is not None
+        assert owner is not None
+        self.state = follow(EXCHANGE, self.state, State.CLOSING)
+        how, end, detail = Mode.FINISHING, _ENDS[ending], ""
+        if end not in (End.CLIENT_CLOSED, End.BACKEND_CLOSED):
+            how, detail = Mode.RESETTING, resetDetail(reason)
+            if isMistake(reason):
+                end, detail = End.INTERNAL_ERROR, pluginTrouble(reason)
+        owner.exchangeClosing(end, detail, how)
+        if backend.mode is Mode.LOST:
+            self._over()
+        else:
+            closeIn(backend, how, self._watch)
+
+    # What the backend's stream tells while it is closed.
+
+    def streamShakes(self, stream: Stream) -> None:
+        """Nothing new: it was ready when it was joined."""
+
+    def streamReady(self, stream: Stream) -> None:
+        """Nothing new: it was ready when it was joined."""
+
+    def streamEnded(self, stream: Stream) -> None:
+        """Nothing new: it is being closed."""
+
+    def streamDeaf(self, stream: Stream) -> None:
+        """Nothing new: it is being closed."""
+
+    def streamLost(self, stream: Stream, reason: Failure) -> None:
+        """The backend is gone."""
+        if self.state is State.CLOSING:
+            self._over()
+
+    # The end.
+
+    def _fail(self, end: End, detail: str = "") -> None:
+        """Give up before there was a backend."""
+        owner = self._owner
+        self._cancelWait()
+        if owner is not None:
+            owner.exchangeClosing(end, detail, Mode.FINISHING)
+        self._over()
+
+    def _await(self, wait: Wait | Dial) -> None:
+        """Remember what can be cancelled; it may have come already."""
+        self._wait = wait
+        if self.state is State.OVER:
+            self._cancelWait()
+
+    def _cancelWait(self) -> None:
+        wait, self._wait = self._wait, None
+        if wait is not None:
+            wait.cancel()
+
+    def _releaseLease(self) -> None:
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release()
+
+    def _over(self) -> None:
+        if self.state is State.OVER:
+            return
+        self.state = follow(EXCHANGE, self.state, State.OVER)
+        self._releaseLease()
+        if self.backend is not None:
+            self._connection.bytesFromBackend = self.backend.received
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.exchangeOver()
+
+
+def closeIn(stream: Stream, how: Mode, watch: Watch) -> None:
+    """
+    Close a stream that may be lost already.
+
+    @param how: L{Mode.FINISHING}, L{Mode.RESETTING} or L{Mode.ABORTED}.
+    """
+    if how is Mode.FINISHING:
+        stream.finish(watch)
+    elif how is Mode.RESETTING:
+        stream.reset(watch)
+    else:
+        stream.abort()

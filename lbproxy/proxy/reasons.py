@@ -1,0 +1,66 @@
+"""Why something failed, in a few words for the log and the record."""
+
+from __future__ import annotations
+
+from typing import TypeGuard
+
+from OpenSSL.SSL import Error as TLSError
+from twisted.internet.error import ConnectionClosed
+from twisted.python.failure import Failure
+
+from ..streams.stream import Overrun, Truncated
+from ..words.connection import End
+
+
+def brief(reason: Failure) -> str:
+    """The reason in a few words, on one line."""
+    error = reason.value
+    if isinstance(error, TLSError):
+        return _tlsTrouble(error)
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def pluginTrouble(failure: Failure) -> str:
+    """What a plugin raised, with the type of the exception."""
+    return f"{type(failure.value).__name__}: {brief(failure)}"
+
+
+def wrongType(plugin: str, answer: object) -> str:
+    """What is wrong with an answer of no use."""
+    return f"the {plugin}'s answer is of type {type(answer).__name__}"
+
+
+def handshakeEnd(reason: Failure) -> tuple[End, str]:
+    """How a client ended that was lost before its handshake was over."""
+    if isMistake(reason):
+        return End.INTERNAL_ERROR, pluginTrouble(reason)
+    if isinstance(reason.value, TLSError):
+        return End.TLS_FAILED, _tlsTrouble(reason.value)
+    return End.TLS_FAILED, "the client left during the handshake"
+
+
+def resetDetail(reason: Failure | None) -> str:
+    """What is known about a reset besides that it was one; often nothing."""
+    error = None if reason is None else reason.value
+    if isinstance(error, TLSError):
+        return _tlsTrouble(error)
+    if isinstance(error, Truncated):
+        return "truncated"
+    if isinstance(error, Overrun):
+        return "it sent more than can be kept, and cannot be paused"
+    return ""
+
+
+def isMistake(reason: Failure | None) -> TypeGuard[Failure]:
+    """Whether a transport was lost to an exception, rather than to its peer."""
+    return reason is not None and not isinstance(
+        reason.value, (ConnectionClosed, TLSError)
+    )
+
+
+def _tlsTrouble(error: TLSError) -> str:
+    """What OpenSSL says of its last error."""
+    queue = error.args[0] if error.args else None
+    if isinstance(queue, list) and queue:
+        return f"TLS: {queue[-1][-1]}"
+    return "TLS: connection lost"

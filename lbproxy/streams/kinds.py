@@ -1,0 +1,299 @@
+"""
+The kinds of Twisted's transports: what each can do, and how it is made to tell.
+
+Twisted's transports say when they are full and when they are empty again, but
+not how much they hold; they close when a send fails, and with them goes what
+had arrived before; and their layers copy interfaces that they do not provide.
+So each kind declares its facts here, and all that is done to a transport behind
+its back is done here and in L{lbproxy.streams.transports}.  Each of these tricks
+stands beside a test that fails when a new Twisted makes it wrong or needless.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import termios
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import tcp, unix
+from twisted.internet.error import ConnectionDone
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+
+from .stream import Facts, Mode
+
+if TYPE_CHECKING:
+    from .transports import TransportStream
+
+_READ = 65536
+_MOST_READ = 64 << 20
+"""Bytes read at most from a socket that is lost: more than a kernel keeps for it."""
+
+_TCP_CLOSE = 7
+"""The state of a connection that is over, of <netinet/tcp.h>."""
+
+_EMPTY = b"\0\0\0\0"
+
+
+class Kind:
+    """
+    A transport of which nothing is known but C{write} and C{loseConnection}.
+
+    Each kind is one object for all transports of the kind; what it has to
+    remember about one of them is in the stream.
+
+    @ivar facts: What a transport of this kind can do.
+    @ivar shakes: Whether it begins with a handshake, after which
+        C{handshakeCompleted} is called.
+    """
+
+    facts = Facts()
+    shakes = False
+
+    def attach(self, stream: TransportStream, transport: Any) -> Facts:
+        """
+        Prepare a transport that has just been connected.
+
+        @return: What it can do.
+        """
+        pauses = hasattr(transport, "pauseProducing")
+        return Facts(pauses=pauses and hasattr(transport, "resumeProducing"))
+
+    def detach(self, stream: TransportStream) -> None:
+        """Undo what L{attach} did, when the transport is gone."""
+
+    def end(self, transport: Any) -> None:
+        """End the stream towards the peer, after all that was written."""
+        transport.loseConnection()
+
+    def transit(self, stream: TransportStream) -> tuple[int, int]:
+        """As L{lbproxy.streams.stream.Stream.transit}."""
+        return 0, stream.accepted
+
+    def hopeless(self, stream: TransportStream) -> bool:
+        """
+        Whether what is on its way will never be delivered, since the peer has
+        reset a connection that is not read any more.
+        """
+        return False
+
+    def delivered(self, stream: TransportStream) -> int:
+        """As L{lbproxy.streams.stream.Stream.delivered}."""
+        return self.transit(stream)[1]
+
+
+class SocketKind(Kind):
+    """One of Twisted's plain transports, on a socket."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+
+    def attach(self, stream: TransportStream, transport: Any) -> Facts:
+        """
+        Let the stream send for the transport, hear of its loss first, and be
+        its protocol without a layer in between.
+        """
+        # Client endpoints put a wrapper in between that costs a call for each
+        # chunk, and that forgets half-close for a protocol which also listens
+        # for handshakes.
+        transport.protocol = stream
+        hook(stream, transport)
+        return self.facts
+
+    def detach(self, stream: TransportStream) -> None:
+        """Let go of the socket."""
+        unhook(stream)
+
+    def end(self, transport: Any) -> None:
+        """Half-close."""
+        transport.loseWriteConnection()
+
+    def hopeless(self, stream: TransportStream) -> bool:
+        """Ask for the state of the TCP connection; the first byte of tcp_info."""
+        descriptor = stream.descriptor
+        if descriptor is None or not self.facts.resets:
+            return False
+        try:
+            info = descriptor.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        except (AttributeError, OSError):
+            return False
+        return bool(info[0] == _TCP_CLOSE)
+
+    def transit(self, stream: TransportStream) -> tuple[int, int]:
+        """Count what the kernel was given, less what its peer's has not taken."""
+        descriptor = stream.descriptor
+        if descriptor is not None and not stream.deaf:
+            queued = undelivered(descriptor)
+            if stream.writeClosed and queued:
+                queued -= 1  # The end of the stream counts as a byte.
+            # On a UNIX socket the kernel counts memory, which is more.
+            stream.taken = max(stream.taken, stream.sent - queued)
+        return (0 if stream.deaf else stream.accepted - stream.taken), stream.taken
+
+
+class TLSKind(SocketKind):
+    """
+    Twisted's TLS, over one of its plain transports.
+
+    Twisted's TLS has C{loseWriteConnection} too, but that half-closes the TCP
+    below without a close_notify; so an end is its C{loseConnection}, which sends
+    one and goes on reading until the peer's.
+    """
+
+    shakes = True
+
+    def attach(self, stream: TransportStream, transport: Any) -> Facts:
+        """Let the stream send for the socket below, and hear of its loss first."""
+        below = lowest(transport)
+        if not isinstance(below, tcp.Connection):
+            return Facts(pauses=True)
+        hook(stream, below)
+        return self.facts
+
+    def end(self, transport: Any) -> None:
+        """Send a close_notify."""
+        transport.loseConnection()
+
+    def transit(self, stream: TransportStream) -> tuple[int, int]:
+        """Count ciphertext; and see how far that tells of the plaintext."""
+        descriptor = stream.descriptor
+        if descriptor is None:
+            return 0, stream.taken
+        if stream.deaf:
+            return 0, stream.taken
+        unsent = _buffered(descriptor)
+        queued = undelivered(descriptor)
+        stream.taken = max(stream.taken, stream.sent - queued)
+        held = _heldByTLS(stream.transport)
+        self._mark(stream, held, stream.sent + unsent)
+        return held + unsent + queued, stream.taken
+
+    def delivered(self, stream: TransportStream) -> int:
+        """A lower bound: what was plaintext of ciphertext that is delivered."""
+        self.transit(stream)
+        return stream.deliveredPlain
+
+    def _mark(self, stream: TransportStream, held: int, ciphertext: int) -> None:
+        if stream.taken >= stream.markCipher:
+            stream.deliveredPlain = stream.markPlain
+            stream.markPlain, stream.markCipher = stream.accepted - held, ciphertext
+            if stream.taken >= ciphertext:
+                stream.deliveredPlain = stream.markPlain
+
+
+def hook(stream: TransportStream, descriptor: Any) -> None:
+    """
+    Let a stream send in place of a descriptor's own C{writeSomeData}, and hear
+    of its C{connectionLost} before the descriptor does.
+
+    Twisted closes a socket on which a send failed, and with it goes what had
+    arrived before the reset: the early error answer of a backend that did not
+    want the rest of an upload.  And on every reactor a paused socket with
+    something to send is lost with its unread input.
+    """
+    stream.descriptor = descriptor
+    hooks = vars(descriptor)
+    hooks["writeSomeData"] = stream.send
+    hooks["connectionLost"] = stream.descriptorLost
+
+
+def unhook(stream: TransportStream) -> None:
+    """Undo L{hook}."""
+    descriptor, stream.descriptor = stream.descriptor, None
+    if descriptor is not None:
+        hooks = vars(descriptor)
+        hooks.pop("writeSomeData", None)
+        hooks.pop("connectionLost", None)
+
+
+def readOut(stream: TransportStream, reason: Failure) -> None:
+    """
+    Read what a socket still has before its loss is passed on.
+
+    @param reason: Of the loss; an orderly one comes behind all input.
+    """
+    descriptor = stream.descriptor
+    if stream.readEnded or reason.check(ConnectionDone) is not None:
+        return
+    read = 0
+    while stream.mode is Mode.OPEN and read < _MOST_READ:
+        try:
+            data = descriptor.socket.recv(_READ)
+        except (OSError, AttributeError):
+            return
+        if not data:
+            return
+        read += len(data)
+        descriptor.protocol.dataReceived(data)
+
+
+def lowest(transport: Any) -> Any:
+    """
+    The transport that has the socket: the one below the layers (TLS) that
+    Twisted wraps around it.
+    """
+    while isinstance(transport, ProtocolWrapper):
+        transport = transport.transport
+    return transport
+
+
+def undelivered(descriptor: Any) -> int:
+    """
+    How many bytes the kernel was given and the peer's has not acknowledged
+    (SIOCOUTQ, see tcp(7)); 0 where it cannot tell.
+    """
+    try:
+        answer = fcntl.ioctl(descriptor.fileno(), termios.TIOCOUTQ, _EMPTY)
+    except (AttributeError, OSError, ValueError):
+        return 0
+    return int(struct.unpack("i", answer)[0])
+
+
+def _buffered(descriptor: Any) -> int:
+    """How many bytes a descriptor holds that it has not given to the kernel."""
+    held = len(descriptor.dataBuffer) - descriptor.offset
+    return int(held + descriptor._tempDataLen)
+
+
+def _heldByTLS(transport: Any) -> int:
+    """How many bytes of plaintext Twisted's TLS holds back."""
+    held = sum(map(len, transport._appSendBuffer))
+    aggregator = getattr(transport, "_aggregator", None)
+    return held + sum(map(len, getattr(aggregator, "_buffer", ())))
+
+
+_ALL = Facts(
+    halfCloses=True, resets=True, pauses=True, tellsDeaf=True, tellsDelivery=True
+)
+
+TCP = SocketKind(_ALL)
+UNIX = SocketKind(
+    Facts(halfCloses=True, pauses=True, tellsDeaf=True, tellsDelivery=True)
+)
+TLS = TLSKind(Facts(resets=True, pauses=True, tellsDeaf=True, tellsDelivery=True))
+OTHER = Kind()
+
+_KINDS: dict[type, Kind] = {
+    tcp.Server: TCP,
+    tcp.Client: TCP,
+    unix.Server: UNIX,
+    unix.Client: UNIX,
+    TLSMemoryBIOProtocol: TLS,
+    BufferingTLSTransport: TLS,
+}
+
+
+def declare(transports: type, kind: Kind) -> None:
+    """
+    Say of what kind the transports of a class are; not those of its subclasses,
+    which may be anything.
+    """
+    _KINDS[transports] = kind
+
+
+def kindOf(transport: object) -> Kind:
+    """Of what kind a transport is; L{OTHER} unless its class was declared."""
+    return _KINDS.get(type(transport), OTHER)

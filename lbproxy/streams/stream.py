@@ -1,0 +1,247 @@
+"""
+What a relay or a session may ask of one end of a connection, whatever carries it.
+
+A stream is in one of these modes, and never goes back to an earlier one::
+
+    open      --> finishing, resetting, aborted, lost
+    finishing --> aborted, lost
+    resetting --> aborted, lost
+    aborted   --> lost
+
+While it is open, what arrives is I{held} in one bounded buffer until somebody
+asks for it to I{flow}.  Once it is finishing, what still arrives is discarded,
+at a bounded pace; once it is resetting or aborted, nothing is read any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from attrs import frozen
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
+
+if TYPE_CHECKING:
+    from .pace import Pace
+
+HOLD_LIMIT = 65536
+"""Bytes that are read from a stream that is held; then its reading is paused."""
+
+OVERRUN_LIMIT = 1 << 20
+"""
+Bytes that a transport which cannot be paused may bring while it is paused;
+then it is cut off, since they would have to be kept.
+"""
+
+
+class Mode(Enum):
+    """How far a stream has come on its way from open to gone."""
+
+    OPEN = "open"
+    FINISHING = "finishing"
+    RESETTING = "resetting"
+    ABORTED = "aborted"
+    LOST = "lost"
+
+
+@frozen
+class Facts:
+    """
+    What one kind of transport can do and tell; what it cannot tell falls under
+    C{idle-timeout}.
+
+    @ivar halfCloses: It can end its own direction and go on being read, and
+        tells when its peer has done so.
+    @ivar resets: It can be cut off so that its peer notices.
+    @ivar pauses: Its reading can be paused.
+    @ivar tellsDeaf: It tells when it can be sent nothing any more.
+    @ivar tellsDelivery: It can tell what its peer has not taken yet.
+    """
+
+    halfCloses: bool = False
+    resets: bool = False
+    pauses: bool = False
+    tellsDeaf: bool = False
+    tellsDelivery: bool = False
+
+
+class Truncated(ConnectionLost):
+    """The peer left without the close_notify that ends TLS."""
+
+
+class Overrun(ConnectionLost):
+    """A transport that cannot be paused brought more than can be kept."""
+
+
+class GivenUp(ConnectionLost):
+    """The transport was aborted and never said that it was gone."""
+
+
+class Closer(Protocol):
+    """The watch a stream is put under when it is told to finish or to reset."""
+
+    pace: Pace
+
+    def lookSoon(self) -> None:
+        """Look within milliseconds whether the stream is through."""
+
+
+class Stream(Protocol):
+    """
+    One end of a connection.
+
+    @ivar owner: Told of its events; may be replaced while it is open.
+    @ivar transport: What carries it, for its addresses and socket options; L{None}
+        once it is lost.
+    @ivar facts: What its transport can do.
+    @ivar mode: How far it has come.
+    @ivar received: Bytes that arrived.
+    @ivar accepted: Bytes that were written to it before it was deaf.
+    @ivar readEnded: Whether the peer has ended its stream.
+    @ivar endAsked: Whether the end of the stream towards the peer was asked for.
+    @ivar deaf: Whether it can be sent nothing any more.
+    """
+
+    owner: StreamOwner | None
+    transport: Any
+    facts: Facts
+    mode: Mode
+    received: int
+    accepted: int
+    readEnded: bool
+    endAsked: bool
+    deaf: bool
+
+    def peek(self, limit: int) -> bytes:
+        """
+        Look at the first bytes that are held, without taking them.
+
+        @param limit: How many at most.
+        """
+
+    def take(self, length: int) -> bytes:
+        """
+        Take the first bytes that are held.
+
+        @param length: How many; no more than are held.
+        """
+
+    def flow(self, receive: Callable[[bytes], object]) -> None:
+        """
+        Hand on what is held, in order, and then all that arrives.
+
+        @param receive: Called with each piece, never empty.
+        """
+
+    def hold(self, returned: bytes = b"") -> None:
+        """
+        Hold from now on what arrives.
+
+        @param returned: What was handed on and not used; held before the rest.
+        """
+
+    def write(self, data: bytes) -> None:
+        """Send some bytes; dropped, and not counted, once it is deaf or lost."""
+
+    def end(self) -> None:
+        """
+        End the stream towards the peer, after all that was written.  A
+        transport that cannot half-close is closed.
+        """
+
+    def finish(self, closer: Closer) -> None:
+        """
+        Close in good order: deliver what was written, end the stream, discard
+        what still comes until the peer's own end, then close.  To close with
+        input unread would be sent as a reset, which can take the tail of an
+        answer with it.  A deaf stream is reset instead: what it has got must
+        not look whole.
+
+        @param closer: The watch that ends it if its peer does not.
+        """
+
+    def reset(self, closer: Closer) -> None:
+        """
+        Cut off once all that was written has been delivered, so that the peer
+        does not take what it got for the whole.  It is not read any more.
+
+        @param closer: The watch that ends it if its peer takes nothing.
+        """
+
+    def abort(self) -> None:
+        """Cut off at once; what was not sent is dropped."""
+
+    def giveUp(self) -> None:
+        """Count as lost although the transport has not said so; for aborted ones."""
+
+    def closeIfThrough(self) -> bool:
+        """
+        Close, once there is nothing left to wait for: both directions ended and
+        all delivered, or a reset's bytes delivered.
+
+        @return: Whether it did.
+        """
+
+    def transit(self) -> tuple[int, int]:
+        """
+        What is on its way, counted where the bytes are sent (on TLS, as
+        ciphertext).
+
+        @return: How many bytes were not delivered yet, 0 if the transport
+            cannot tell; and how many were, a number that only grows.
+        """
+
+    def delivered(self) -> int:
+        """
+        How many of the bytes written have reached the peer's kernel: a lower
+        bound that only grows, and C{accepted} in the end.
+        """
+
+    def pauseProducing(self) -> None:
+        """Stop reading."""
+
+    def resumeProducing(self) -> None:
+        """Go on reading."""
+
+    def stopProducing(self) -> None:
+        """Whoever it produces for is gone, which that one tells its own owner."""
+
+    def registerProducer(self, producer: Stream, streaming: bool) -> None:
+        """
+        Let C{producer} be paused while there is much to send, and resumed when
+        it was sent.
+
+        @param streaming: True; a stream is a push producer.
+        """
+
+    def unregisterProducer(self) -> None:
+        """Undo L{registerProducer}; no transport closes while it has one."""
+
+
+class StreamOwner(Protocol):
+    """Told of the events of a stream."""
+
+    def streamShakes(self, stream: Stream) -> None:
+        """The transport is there and begins its TLS handshake."""
+
+    def streamReady(self, stream: Stream) -> None:
+        """The stream can be read and written."""
+
+    def streamEnded(self, stream: Stream) -> None:
+        """The peer has ended its stream while it was open; it may still listen."""
+
+    def streamDeaf(self, stream: Stream) -> None:
+        """
+        The stream can be sent nothing any more, although it is open and may
+        still be read; told once.
+        """
+
+    def streamLost(self, stream: Stream, reason: Failure) -> None:
+        """
+        The transport is gone; told once, last.
+
+        @param reason: L{ConnectionDone<twisted.internet.error.ConnectionDone>}
+            for an orderly end, L{Truncated}, or else a reset.
+        """

@@ -1,0 +1,374 @@
+"""
+A stream over one of Twisted's transports: the protocol on it.
+
+What Twisted's transports can and cannot do is known here and in
+L{lbproxy.streams.kinds}, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    IPushProducer,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from .kinds import OTHER, Kind, kindOf, readOut
+from .stream import (
+    HOLD_LIMIT,
+    OVERRUN_LIMIT,
+    Closer,
+    Facts,
+    GivenUp,
+    Mode,
+    Overrun,
+    StreamOwner,
+    Truncated,
+)
+
+_SEND_LIMIT = 128 * 1024
+"""Bytes offered to the kernel at once, as Twisted does."""
+
+_ONLY_WRITING = frozenset({errno.EPIPE, errno.ENOMEM})
+"""
+Errors of a send after which the end of what is read is a real one: EPIPE says
+that the peer had ended its stream, or does not read, before.
+"""
+
+
+@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer, IConsumer)
+class TransportStream(Protocol):
+    """
+    One end of a connection, over a transport of Twisted's or of a plugin's; see
+    L{lbproxy.streams.stream.Stream} for what may be asked of it.
+
+    @ivar writeClosed: Whether the end of the stream has been given to the kernel.
+    @ivar descriptor: What has the socket, if that is known.
+    @ivar sent: How many bytes the kernel has taken.
+    @ivar taken: How many of these are known to be delivered.
+    """
+
+    _log = Logger()
+
+    transport: Any
+    facts = Facts()
+    mode = Mode.OPEN
+    readEnded = False
+    endAsked = False
+    writeClosed = False
+    deaf = False
+    received = 0
+    accepted = 0
+    descriptor: Any = None
+    sent = 0
+    taken = 0
+    # Of TLS: what was accepted when so much ciphertext had been made of it.
+    markPlain = markCipher = deliveredPlain = 0
+    _kind: Kind = OTHER
+    _closer: Closer | None = None
+    _receive: Callable[[bytes], object] | None = None
+    _paused = False
+    _overrun = False
+    _shaken = False
+    _dead = False
+    _truncated = False
+    _fed = False
+
+    def __init__(self, owner: StreamOwner) -> None:
+        self.owner: StreamOwner | None = owner
+        self._held: list[bytes] = []
+
+    # What the transport tells.
+
+    def makeConnection(self, transport: Any) -> None:
+        """Ride on a transport that has just been connected."""
+        self.transport = transport
+        self.connected = 1
+        kind = self._kind = kindOf(transport)
+        self.facts = kind.attach(self, transport)
+        assert self.owner is not None
+        if kind.shakes:
+            self.owner.streamShakes(self)
+        else:
+            self.owner.streamReady(self)
+
+    def handshakeCompleted(self) -> None:
+        """TLS is established."""
+        self._shaken = True
+        if self.owner is not None:
+            self.owner.streamReady(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Count what arrived and hand it on."""
+        self.received += len(data)
+        receive = self._receive
+        if receive is None or (self._paused and not self.facts.pauses):
+            self._keep(data)
+        else:
+            receive(data)
+
+    def readConnectionLost(self) -> None:
+        """The peer has ended its stream."""
+        if self._dead:
+            # The failed send took the socket's error with it; what looks like
+            # an end of stream is the end of what came before the reset.
+            self.abort()
+            return
+        self.readEnded = True
+        if self.mode is Mode.OPEN and self.owner is not None:
+            self.owner.streamEnded(self)
+        self._closeWhenDelivered()
+
+    def writeConnectionLost(self) -> None:
+        """The end of the stream towards the peer was given to the kernel."""
+        self.writeClosed = True
+        self._closeWhenDelivered()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The transport is gone."""
+        if self._overrun:
+            reason = Failure(Overrun())
+        elif self._dead and reason.check(ConnectionDone) is not None:
+            reason = Failure(ConnectionLost())
+        elif self._truncated and reason.check(ConnectionLost) is not None:
+            reason = Failure(Truncated())
+        self._lose(reason)
+
+    def send(self, data: bytes | memoryview) -> int:
+        """
+        Give some bytes to the kernel, in place of the descriptor's own
+        C{writeSomeData}: a send that fails ends only what is sent.
+
+        @return: How many it has taken; all of them, dropped, after one that failed.
+        """
+        if self.deaf:
+            return len(data)
+        if len(data) > _SEND_LIMIT:
+            data = memoryview(data)[:_SEND_LIMIT]
+        try:
+            sent: int = self.descriptor.socket.send(data)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.ENOBUFS):
+                return 0
+            self.sendFailed(error)
+            return len(data)
+        self.sent += sent
+        return sent
+
+    def sendFailed(self, error: OSError) -> None:
+        """A send failed: nothing is sent after it, or the peer would get a hole."""
+        self._dead = error.errno not in _ONLY_WRITING
+        self.deaf = True
+        if self.descriptor is not None:
+            # Or an end of stream would go out behind what was dropped.
+            self.descriptor._writeDisconnecting = False
+        if self.mode is not Mode.OPEN:
+            self.abort()
+        elif self.owner is not None:
+            self.owner.streamDeaf(self)
+
+    def descriptorLost(self, reason: Failure) -> None:
+        """
+        The descriptor is about to be lost, in place of its own
+        C{connectionLost}: read it to its end first.
+        """
+        descriptor = self.descriptor
+        try:
+            readOut(self, reason)
+        except Exception:
+            self._log.failure("What a lost transport still had could not be handed on")
+        if self._shaken:
+            # Over TLS an end without close_notify is told from a reset only
+            # here; and a peer that has got all of ours may have closed with our
+            # close_notify unread.
+            ended = reason.check(ConnectionDone) is not None
+            self._truncated = ended or (self.endAsked and not self.transit()[0])
+        self._kind.detach(self)
+        descriptor.connectionLost(reason)
+
+    # What the owner asks for, while it is open.
+
+    def peek(self, limit: int) -> bytes:
+        """As L{Stream<lbproxy.streams.stream.Stream.peek>} has it."""
+        return b"".join(self._held)[:limit]
+
+    def take(self, length: int) -> bytes:
+        """As L{Stream<lbproxy.streams.stream.Stream.take>} has it."""
+        held = b"".join(self._held)
+        self._held = [held[length:]] if length < len(held) else []
+        return held[:length]
+
+    def flow(self, receive: Callable[[bytes], object]) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.flow>} has it."""
+        self._receive = receive
+        held, self._held = self._held, []
+        for at, data in enumerate(held):
+            if self._receive is None or self.mode is not Mode.OPEN:
+                # Whoever received the last piece asked to hold the rest.
+                self._held += held[at:]
+                return
+            receive(data)
+
+    def hold(self, returned: bytes = b"") -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.hold>} has it."""
+        self._receive = None
+        if returned:
+            self._held.insert(0, returned)
+
+    def write(self, data: bytes) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.write>} has it."""
+        if not self.deaf and self.mode is not Mode.LOST:
+            self.accepted += len(data)
+            self.transport.write(data)
+
+    def pauseProducing(self) -> None:
+        """Stop reading."""
+        if not self._paused:
+            self._paused = True
+            if self.facts.pauses and not self.readEnded and self.mode is not Mode.LOST:
+                self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Go on reading."""
+        if not self._paused or self.mode in (Mode.RESETTING, Mode.ABORTED, Mode.LOST):
+            return
+        self._paused = False
+        if self._receive is not None and self._held:
+            self.flow(self._receive)
+        # A stream that has ended would be found at its end again.
+        if self.facts.pauses and not self.readEnded and not self._paused:
+            self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """Whoever it produces for is gone, which that one tells its own owner."""
+
+    def registerProducer(self, producer: Any, streaming: bool = True) -> None:
+        """Let C{producer} be paused while there is much to send."""
+        register = getattr(self.transport, "registerProducer", None)
+        if register is not None and self.mode is not Mode.LOST:
+            self._fed = True
+            register(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """Undo L{registerProducer}; no transport closes while it has a producer."""
+        if self._fed and self.mode is not Mode.LOST:
+            self._fed = False
+            self.transport.unregisterProducer()
+
+    def transit(self) -> tuple[int, int]:
+        """As L{Stream<lbproxy.streams.stream.Stream.transit>} has it."""
+        return self._kind.transit(self)
+
+    def delivered(self) -> int:
+        """As L{Stream<lbproxy.streams.stream.Stream.delivered>} has it."""
+        return self._kind.delivered(self)
+
+    # How it ends.
+
+    def end(self) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.end>} has it."""
+        if not self.endAsked and self.mode is not Mode.LOST:
+            self.endAsked = True
+            if not self.deaf:
+                self.unregisterProducer()
+                self._kind.end(self.transport)
+
+    def finish(self, closer: Closer) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.finish>} has it."""
+        if self.deaf:
+            self.reset(closer)
+        elif self.mode is Mode.OPEN:
+            self._close(Mode.FINISHING, closer)
+            self.resumeProducing()
+            self.end()
+            self._closeWhenDelivered()
+
+    def reset(self, closer: Closer) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.reset>} has it."""
+        if self.mode is Mode.OPEN:
+            self._close(Mode.RESETTING, closer)
+            self.pauseProducing()
+            self.closeIfThrough()
+
+    def abort(self) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.abort>} has it."""
+        if self.mode in (Mode.ABORTED, Mode.LOST):
+            return
+        self._close(Mode.ABORTED, self._closer)
+        abort = getattr(self.transport, "abortConnection", None)
+        if abort is None:
+            self.transport.loseConnection()
+        else:
+            abort()
+
+    def giveUp(self) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.giveUp>} has it."""
+        self._lose(Failure(GivenUp()))
+
+    def closeIfThrough(self) -> bool:
+        """As L{Stream<lbproxy.streams.stream.Stream.closeIfThrough>} has it."""
+        through = self.mode is Mode.RESETTING or (
+            self.mode is Mode.FINISHING and self.readEnded and self.writeClosed
+        )
+        if not through:
+            return False
+        if self.transit()[0]:
+            if not self._kind.hopeless(self):
+                return False
+            self.abort()
+        elif self.mode is Mode.RESETTING:
+            self.abort()
+        else:
+            self.transport.loseConnection()
+        return True
+
+    def _close(self, mode: Mode, closer: Closer | None) -> None:
+        self.mode = mode
+        self._closer = closer
+        self._held = []
+        self._receive = None
+        self.unregisterProducer()
+
+    def _closeWhenDelivered(self) -> None:
+        closing = self.readEnded and self.writeClosed and self._closer is not None
+        if closing and not self.closeIfThrough() and self._closer is not None:
+            self._closer.lookSoon()
+
+    def _keep(self, data: bytes) -> None:
+        """Hold what cannot be handed on now, or discard it if it never will be."""
+        if self.mode is Mode.FINISHING and self._closer is not None:
+            self._closer.pace.spend(self, len(data))
+        elif self.mode is Mode.OPEN:
+            self._held.append(data)
+            held = sum(map(len, self._held))
+            if held >= HOLD_LIMIT:
+                self.pauseProducing()
+            if held >= OVERRUN_LIMIT and not self.facts.pauses:
+                self._overrun = True
+                self.abort()
+
+    def _lose(self, reason: Failure) -> None:
+        """Tell the owner, and let go of everything."""
+        if self.mode is Mode.LOST:
+            return
+        self._kind.detach(self)
+        self.mode = Mode.LOST
+        self._receive = None
+        self._held = []
+        if self._closer is not None:
+            self._closer.pace.forget(self)
+            self._closer = None
+        owner, self.owner = self.owner, None
+        if owner is not None:
+            owner.streamLost(self, reason)
+        self.transport = None

@@ -1,0 +1,393 @@
+"""
+The deadlines of one session, from accept to the last descriptor closed.
+
+A session is in one state at a time, and a table says which limits apply in it
+(L{Limit}).  Nothing is written down for each chunk: a watch is one entry of the
+wheel, and when its time comes it compares what its streams have counted with
+what they had counted when it last looked.  It looks eight times within a limit,
+so a session is cut off at most an eighth of that limit late, and never early.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import inf
+from typing import Protocol
+
+from attrs import frozen
+
+from .pace import Pace
+from .stream import Mode, Stream
+from .wheel import Entry, Wheel
+
+LINGER = 30.0
+"""
+Seconds for a peer to end its stream once all has been delivered to it; what
+nginx's lingering_time is by default.
+"""
+
+_LOOKS = 8
+"""How many times within a limit it is looked whether anything has moved."""
+
+_FIRST_POLL = 0.002
+_LAST_POLL = 0.25
+"""
+Seconds between looks at whether the last bytes have been delivered, of which no
+event tells: at first hardly longer than a loopback round trip, then doubled up
+to what a person would not notice.
+"""
+
+
+class Limit(Enum):
+    """What may end a session; see L{Limits} for the seconds of the later ones."""
+
+    HANDSHAKE = "handshake"
+    ROUTE = "route"
+    PICK = "pick"
+    CONNECT = "connect"
+    DIAL = "dial"
+    LIFETIME = "lifetime"
+    IDLE = "idle"
+    STALL = "stall"
+    HALF_CLOSE = "half-close"
+    DELIVERY = "delivery"
+    LINGER = "linger"
+    GIVE_UP = "give-up"
+
+
+@frozen
+class Limits:
+    """
+    How long the streams of a session may take.  All times are seconds; 0
+    switches one off, except C{closeTimeout}.
+
+    @ivar idleTimeout: Without a byte either way.
+    @ivar maxLifetime: From accept to the end, whatever happens.
+    @ivar halfCloseTimeout: Without progress after one side has ended.
+    @ivar stallTimeout: Without a byte taken by a side that has some waiting
+        for it.
+    @ivar closeTimeout: Without a byte taken by a side that is being closed; and
+        for an aborted transport to say that it is gone.
+    """
+
+    idleTimeout: float = 3600.0
+    maxLifetime: float = 0.0
+    halfCloseTimeout: float = 300.0
+    stallTimeout: float = 300.0
+    closeTimeout: float = 30.0
+
+
+@frozen
+class Row:
+    """
+    One row of a table of states: which limits apply, and how often to look.
+
+    @ivar limits: In the order in which they are tried when several are due.
+    @ivar every: Seconds between looks while they apply; infinite if none of
+        them asks for looks.
+    """
+
+    limits: tuple[Limit, ...]
+    every: float
+
+
+def rowOf(row: tuple[Limit, ...], limits: Limits) -> Row:
+    """
+    Make a row for certain limits: an eighth of the shortest that is on is how
+    often to look.
+    """
+    asking = {
+        Limit.IDLE: limits.idleTimeout,
+        Limit.STALL: limits.stallTimeout,
+        Limit.HALF_CLOSE: limits.halfCloseTimeout,
+    }
+    timeouts = [asking[each] for each in row if asking.get(each)]
+    return Row(row, min(timeouts, default=inf) / _LOOKS)
+
+
+class WatchOwner(Protocol):
+    """Told when a limit was reached."""
+
+    def limitReached(self, limit: Limit, stream: Stream | None) -> None:
+        """
+        The time is up.
+
+        @param limit: Which limit it was.
+        @param stream: For L{Limit.DELIVERY}, L{Limit.LINGER} and
+            L{Limit.GIVE_UP}, which stream; the watch ends it afterwards.
+        """
+
+
+class _Mark:
+    """
+    What one stream had counted at the last look.
+
+    @ivar waiting: How many bytes were not delivered.
+    @ivar since: When it last took something, or when bytes were first seen
+        waiting for it.
+    @ivar settled: When it was first seen to close with nothing waiting.
+    @ivar aborted: When it was first seen aborted.
+    """
+
+    __slots__ = (
+        "aborted",
+        "accepted",
+        "received",
+        "settled",
+        "since",
+        "stream",
+        "taken",
+        "waiting",
+    )
+
+    def __init__(self, stream: Stream, now: float) -> None:
+        self.stream = stream
+        self.received = stream.received
+        self.accepted = stream.accepted
+        self.waiting, self.taken = stream.transit()
+        self.since = now
+        self.settled = self.aborted = inf
+
+    def look(self, now: float) -> bool:
+        """Bring it up to date; whether a byte has moved since the last look."""
+        stream = self.stream
+        moved = False
+        if stream.received != self.received:
+            self.received = stream.received
+            # What is thrown away is no progress.
+            moved = stream.mode is not Mode.FINISHING
+        if self.waiting or stream.accepted != self.accepted:
+            waiting, taken = stream.transit()
+            if taken != self.taken:
+                moved = True
+            if taken != self.taken or not self.waiting:
+                self.since = now
+            self.waiting, self.taken, self.accepted = waiting, taken, stream.accepted
+        return moved
+
+    def lookAtClose(self, now: float) -> None:
+        """The same for a stream that closes."""
+        mode = self.stream.mode
+        if mode is Mode.ABORTED:
+            self.aborted = min(self.aborted, now)
+        elif mode is not Mode.LOST and not self.stream.closeIfThrough():
+            self.look(now)
+            if not self.waiting:
+                self.settled = min(self.settled, now)
+
+    def polled(self) -> bool:
+        """Whether nothing but delivery, of which no event tells, is waited for."""
+        stream = self.stream
+        return stream.mode is Mode.RESETTING or (
+            stream.mode is Mode.FINISHING and stream.readEnded and self.waiting > 0
+        )
+
+
+class Watch(Entry):
+    """
+    The deadlines of one session and its streams.
+
+    @ivar pace: How fast its streams may discard.
+    """
+
+    __slots__ = (
+        "_counted",
+        "_dialUntil",
+        "_entered",
+        "_limits",
+        "_livesUntil",
+        "_marks",
+        "_moved",
+        "_next",
+        "_opened",
+        "_owner",
+        "_poll",
+        "_row",
+        "_streams",
+        "_waitUntil",
+        "_wheel",
+        "pace",
+    )
+
+    def __init__(
+        self, wheel: Wheel, pace: Pace, limits: Limits, owner: WatchOwner
+    ) -> None:
+        super().__init__()
+        self.pace = pace
+        self._wheel = wheel
+        self._limits = limits
+        self._owner: WatchOwner | None = owner
+        self._streams: tuple[Stream, ...] = ()
+        self._marks: list[_Mark] | None = None
+        self._row = _NOTHING
+        self._opened = now = wheel.now()
+        self._entered = self._moved = now
+        self._livesUntil = now + limits.maxLifetime if limits.maxLifetime else inf
+        self._waitUntil = self._dialUntil = self._next = inf
+        self._counted = 0
+        self._poll = _FIRST_POLL
+
+    def age(self) -> float:
+        """Seconds since it was made, at accept."""
+        return self._wheel.now() - self._opened
+
+    def add(self, stream: Stream) -> None:
+        """Watch over a stream too, until it is lost."""
+        self._streams = (*self._streams, stream)
+        self._marks = None
+
+    def dialWithin(self, seconds: float) -> None:
+        """Let L{Limit.DIAL} be due some time from now, unless that is set already."""
+        if self._dialUntil == inf:
+            self._dialUntil = self._wheel.now() + seconds
+
+    def wait(self, row: Row, seconds: float) -> None:
+        """
+        Enter a state that is a wait.
+
+        @param row: The limits of the state.
+        @param seconds: For the first of them.
+        """
+        self._row = row
+        self._entered = now = self._wheel.now()
+        self._waitUntil = now + seconds
+        self._lookBy(min(self._waitUntil, self._dialUntil, self._livesUntil))
+
+    def relay(self, row: Row) -> None:
+        """
+        Enter a state in which bytes flow.
+
+        @param row: The limits of the state.
+        """
+        self._entered = now = self._wheel.now()
+        if self._row.every == inf:
+            # So that the first look can tell whether anything has moved yet.
+            self._moved = now
+            self._counted = self._count()
+            self._dialUntil = inf
+        self._row = row
+        self._lookBy(min(now + row.every, self._livesUntil))
+
+    def closing(self, row: Row) -> None:
+        """
+        Enter the state in which what is left of the streams is closed.
+
+        @param row: The limits of the state.
+        """
+        self._row = row
+        self._entered = self._wheel.now()
+        self.lookSoon()
+
+    def lookSoon(self) -> None:
+        """Look within milliseconds: something may be delivered any moment."""
+        self._poll = _FIRST_POLL
+        self._lookBy(self._wheel.now() + _FIRST_POLL)
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._owner = None
+        self._streams = ()
+        self._marks = None
+        self._wheel.cancel(self)
+
+    # When its time has come.
+
+    def due(self) -> None:
+        """Look whether a limit was reached, and when to look again."""
+        self._next = inf
+        now = self._wheel.now()
+        self._look(now)
+        for limit in self._row.limits:
+            if self._when(limit) <= now:
+                self._reached(limit, now)
+                break
+        if self._owner is not None:
+            self._lookBy(self._nextLook(now))
+
+    def _lookBy(self, when: float) -> None:
+        if when < self._next or not self.scheduled:
+            self._next = when
+            if when != inf:
+                self._wheel.schedule(self, when)
+
+    def _count(self) -> int:
+        return sum(stream.received + stream.accepted for stream in self._streams)
+
+    def _look(self, now: float) -> None:
+        """Bring the marks up to date."""
+        if self._marks is None:
+            self._marks = [_Mark(stream, now) for stream in self._streams]
+            if self._counted != self._count():
+                self._moved = now
+        closing = Limit.DELIVERY in self._row.limits
+        for mark in self._marks:
+            if closing:
+                mark.lookAtClose(now)
+            elif mark.look(now):
+                self._moved = now
+
+    def _nextLook(self, now: float) -> float:
+        row = self._row
+        when = min((self._when(limit) for limit in row.limits), default=inf)
+        when = min(when, now + row.every)
+        if Limit.DELIVERY in row.limits and self._marks is not None:
+            if any(mark.polled() for mark in self._marks):
+                when = min(when, now + self._poll)
+                self._poll = min(self._poll * 2, _LAST_POLL)
+            elif any(mark.waiting for mark in self._marks):
+                when = min(when, now + self._limits.closeTimeout / _LOOKS)
+        return when
+
+    def _when(self, limit: Limit) -> float:
+        """When a limit will be reached if nothing moves; infinite for never."""
+        limits = self._limits
+        if limit is Limit.LIFETIME:
+            return self._livesUntil
+        if limit is Limit.IDLE:
+            return self._moved + (limits.idleTimeout or inf)
+        if limit is Limit.HALF_CLOSE:
+            return max(self._moved, self._entered) + (limits.halfCloseTimeout or inf)
+        if limit is Limit.DIAL:
+            return self._dialUntil
+        if limit in _OF_ONE:
+            return min((self._whenOf(m, limit) for m in self._marks or ()), default=inf)
+        return self._waitUntil
+
+    def _whenOf(self, mark: _Mark, limit: Limit) -> float:
+        """The same for a limit that applies to each stream by itself."""
+        limits, mode = self._limits, mark.stream.mode
+        if limit is Limit.STALL:
+            return mark.since + (limits.stallTimeout or inf) if mark.waiting else inf
+        if limit is Limit.GIVE_UP:
+            return mark.aborted + limits.closeTimeout if mode is Mode.ABORTED else inf
+        if mode not in (Mode.FINISHING, Mode.RESETTING):
+            return inf
+        if limit is Limit.LINGER:
+            return mark.settled + LINGER
+        since = max(mark.since, self._entered)
+        return since + limits.closeTimeout if mark.waiting else inf
+
+    def _reached(self, limit: Limit, now: float) -> None:
+        """Tell the owner; and end what only concerns one stream."""
+        owner = self._owner
+        if owner is None:
+            return
+        if limit is Limit.LIFETIME:
+            self._livesUntil = inf
+        if limit not in _ENDS_ONE:
+            self._waitUntil = inf
+            owner.limitReached(limit, None)
+            return
+        for mark in self._marks or ():
+            if self._whenOf(mark, limit) <= now:
+                owner.limitReached(limit, mark.stream)
+                if limit is Limit.GIVE_UP:
+                    mark.stream.giveUp()
+                else:
+                    mark.stream.abort()
+
+
+_NOTHING = Row((), inf)
+
+_ENDS_ONE = frozenset({Limit.DELIVERY, Limit.LINGER, Limit.GIVE_UP})
+_OF_ONE = _ENDS_ONE | {Limit.STALL}

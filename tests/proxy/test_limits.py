@@ -1,0 +1,314 @@
+"""
+Every state of a session has limits that end it: in time, by themselves, and with
+the right word.
+
+The table is walked: each way into a state is a scene, and each limit of that
+state is tried in it alone, with every other limit off, and together with others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from stories import A, B, Picks, Routes, Story
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+
+from lbproxy import End
+from lbproxy.proxy.policy import SessionOptions
+from lbproxy.proxy.states import LIMITS, State
+from lbproxy.streams.kinds import declare, kindOf
+from lbproxy.streams.watch import LINGER, Limit
+from lbproxy.testing import MemoryTransport
+
+OFF = {
+    "idle-timeout": 0.0,
+    "stall-timeout": 0.0,
+    "half-close-timeout": 0.0,
+    "max-lifetime": 0.0,
+}
+NEVER = 1e6
+"""Seconds for the limits that cannot be switched off."""
+
+KEYS = {
+    Limit.LIFETIME: ("listener", "max-lifetime"),
+    Limit.IDLE: ("listener", "idle-timeout"),
+    Limit.STALL: ("listener", "stall-timeout"),
+    Limit.HALF_CLOSE: ("listener", "half-close-timeout"),
+    Limit.ROUTE: ("process", "route-timeout"),
+    Limit.PICK: ("process", "pick-timeout"),
+    Limit.DELIVERY: ("process", "close-timeout"),
+    Limit.GIVE_UP: ("process", "close-timeout"),
+    Limit.CONNECT: ("pool", "connect-timeout"),
+    Limit.DIAL: ("pool", "dial-deadline"),
+}
+
+FIXED = {Limit.LINGER: LINGER, Limit.HANDSHAKE: SessionOptions().handshakeTimeout}
+"""Those that no key sets, in seconds."""
+
+EIGHTH = {Limit.IDLE, Limit.STALL, Limit.HALF_CLOSE, Limit.DELIVERY}
+"""Those that are found out by looking, and so up to an eighth late."""
+
+
+def hangs(*_) -> Deferred:
+    return Deferred()
+
+
+class Scene:
+    """A session in one state, and since when; then nothing more happens."""
+
+    def __init__(self, limits: dict[Limit, float], **arguments) -> None:
+        sections: dict[str, dict[str, float]] = {
+            "listener": dict(OFF),
+            "process": dict.fromkeys(
+                ("route-timeout", "pick-timeout", "close-timeout"), NEVER
+            ),
+            "pool": dict.fromkeys(("connect-timeout", "dial-deadline"), NEVER),
+        }
+        for limit, seconds in limits.items():
+            if limit in KEYS:
+                section, key = KEYS[limit]
+                sections[section][key] = seconds
+        texts = {
+            section: "\n".join(f"{key} = {value}" for key, value in keys.items())
+            for section, keys in sections.items()
+        }
+        self.story = Story(A, B, **texts, **arguments)
+        self.story.backends[1].answer = "refuse"
+
+    def wait(self, answer: str) -> Scene:
+        self.story.backends[0].answer = answer
+        self.client = self.story.client(b"x")
+        return self
+
+    def relay(self) -> Scene:
+        self.wait("accept")
+        (self.backend,) = self.story.backends[0].accepted
+        self.backend.send(b"y")
+        self.story.settle()
+        return self
+
+
+class Shaking(MemoryTransport):
+    """A transport that begins with a handshake, which never comes to its end."""
+
+
+class _ShakingKind(type(kindOf(MemoryTransport))):
+    shakes = True
+
+
+declare(Shaking, _ShakingKind())
+
+
+def arriving(limits) -> Scene:
+    scene = Scene(limits)
+    network = scene.story.network
+    here = IPv4Address("TCP", "127.0.0.1", 8080)
+    near = Shaking(network, here, here)
+    near.connect(network._listening[8080].buildProtocol(here))
+    scene.client = near.far
+    scene.story.settle()
+    return scene
+
+
+def pickingAgain(limits) -> Scene:
+    """The first try failed, and the picker thinks about the second."""
+    answers = [lambda candidates: candidates[0], hangs]
+    picks = Picks(lambda candidates: answers.pop(0)(candidates))
+    return Scene(limits, pickers={"web": picks}).wait("refuse")
+
+
+def routing(limits) -> Scene:
+    return Scene(limits, routers={"front": Routes(hangs)}).wait("accept")
+
+
+def picking(limits) -> Scene:
+    return Scene(limits, pickers={"web": Picks(hangs)}).wait("accept")
+
+
+def dialling(limits) -> Scene:
+    return Scene(limits).wait("hang")
+
+
+def relaying(limits) -> Scene:
+    return Scene(limits).relay()
+
+
+def stalled(limits) -> Scene:
+    scene = Scene(limits).relay()
+    scene.client.stall()
+    scene.backend.send(b"z" * 1000)
+    scene.story.settle()
+    return scene
+
+
+def halfClosed(limits) -> Scene:
+    scene = Scene(limits).relay()
+    scene.client.end()
+    scene.story.settle()
+    return scene
+
+
+def halfClosedStalled(limits) -> Scene:
+    scene = Scene(limits).relay()
+    scene.client.end()
+    scene.client.stall()
+    scene.backend.send(b"z" * 1000)
+    scene.story.settle()
+    return scene
+
+
+def deaf(limits) -> Scene:
+    scene = Scene(limits).relay()
+    scene.backend.failure = BrokenPipeError(32, "Broken pipe")
+    scene.client.send(b"more")
+    scene.story.settle()
+    return scene
+
+
+def undelivered(limits) -> Scene:
+    scene = Scene(limits).relay()
+    scene.client.stall()
+    scene.backend.send(b"z" * 1000)
+    scene.client.end()
+    scene.backend.end()
+    scene.story.settle()
+    return scene
+
+
+def lingering(limits) -> Scene:
+    """Refused: its answer is delivered, and it does not end its own stream."""
+    return Scene(limits, routers={"front": Routes(None)}).wait("accept")
+
+
+def resetting(limits) -> Scene:
+    scene = Scene(limits).relay()
+    scene.client.stall()
+    scene.backend.send(b"z" * 1000)
+    scene.story.settle()
+    scene.backend.reset()
+    scene.story.settle()
+    return scene
+
+
+def deadTransport(limits) -> Scene:
+    """Aborted, and its transport never says that it is gone."""
+    scene = Scene(limits, routers={"front": Routes(hangs)}).wait("accept")
+    (session,) = scene.story.sessions
+    session.client.transport.abortConnection = lambda: None
+    session.abort(End.DRAINED)
+    return scene
+
+
+WALK: list[tuple[State, Limit, Callable[..., Scene], End]] = [
+    (State.ARRIVING, Limit.HANDSHAKE, arriving, End.TLS_FAILED),
+    (State.ARRIVING, Limit.LIFETIME, arriving, End.MAX_LIFETIME),
+    (State.ROUTING, Limit.ROUTE, routing, End.ROUTE_FAILED),
+    (State.ROUTING, Limit.LIFETIME, routing, End.MAX_LIFETIME),
+    (State.PICKING, Limit.PICK, picking, End.PICK_FAILED),
+    (State.PICKING, Limit.DIAL, pickingAgain, End.DIAL_DEADLINE),
+    (State.PICKING, Limit.LIFETIME, picking, End.MAX_LIFETIME),
+    (State.DIALLING, Limit.CONNECT, dialling, End.CONNECT_FAILED),
+    (State.DIALLING, Limit.DIAL, dialling, End.DIAL_DEADLINE),
+    (State.DIALLING, Limit.LIFETIME, dialling, End.MAX_LIFETIME),
+    (State.RELAYING, Limit.IDLE, relaying, End.IDLE_TIMEOUT),
+    (State.RELAYING, Limit.IDLE, stalled, End.IDLE_TIMEOUT),
+    (State.RELAYING, Limit.STALL, stalled, End.STALL_TIMEOUT),
+    (State.RELAYING, Limit.LIFETIME, relaying, End.MAX_LIFETIME),
+    (State.HALF_CLOSED, Limit.IDLE, halfClosed, End.IDLE_TIMEOUT),
+    (State.HALF_CLOSED, Limit.IDLE, deaf, End.IDLE_TIMEOUT),
+    (State.HALF_CLOSED, Limit.HALF_CLOSE, halfClosed, End.HALF_CLOSE_TIMEOUT),
+    (State.HALF_CLOSED, Limit.HALF_CLOSE, deaf, End.HALF_CLOSE_TIMEOUT),
+    (State.HALF_CLOSED, Limit.STALL, halfClosedStalled, End.STALL_TIMEOUT),
+    (State.HALF_CLOSED, Limit.LIFETIME, halfClosed, End.MAX_LIFETIME),
+    (State.CLOSING, Limit.DELIVERY, undelivered, End.STALL_TIMEOUT),
+    (State.CLOSING, Limit.DELIVERY, resetting, End.BACKEND_RESET),
+    (State.CLOSING, Limit.LIFETIME, undelivered, End.MAX_LIFETIME),
+    (State.CLOSING, Limit.LIFETIME, lingering, End.REFUSED_BY_ROUTER),
+    (State.CLOSING, Limit.LIFETIME, resetting, End.BACKEND_RESET),
+    (State.CLOSING, Limit.LINGER, lingering, End.REFUSED_BY_ROUTER),
+    (State.CLOSING, Limit.GIVE_UP, deadTransport, End.DRAINED),
+]
+
+
+def test_theWholeTable() -> None:
+    """No state, and no limit of it, is left out of the walk."""
+    walked = {(state, limit) for state, limit, *_ in WALK}
+    assert walked == {(state, limit) for state in LIMITS for limit in LIMITS[state]}
+
+
+def ends(scene: Scene, limit: Limit, seconds: float, end: End) -> None:
+    """Nothing ends it before its time; an eighth later it is over, with its word."""
+    story = scene.story
+    story.settle(seconds - 0.1)
+    assert not story.records.closes
+    late = seconds / 8 if limit in EIGHTH else 0.0
+    # Looking begins a few milliseconds after a close does.
+    story.settle(0.1 + late + 0.05)
+    for backend in story.backends[0].accepted:
+        backend.take()
+    scene.client.take()
+    if limit in (Limit.ROUTE, Limit.PICK, Limit.CONNECT, Limit.DIAL):
+        scene.client.end()  # These close it in good order.
+    story.settle(0.5)
+    assert story.end.end is end, story.end
+    story.stop()
+
+
+@pytest.mark.parametrize(("state", "limit", "scene", "end"), WALK)
+@pytest.mark.parametrize("seconds", [4.0, 60.0])
+def test_alone(state: State, limit: Limit, scene, end: End, seconds: float) -> None:
+    """With every other limit off, this one ends the session."""
+    if limit in FIXED:
+        seconds = FIXED[limit]
+    elif scene in (arriving, lingering):
+        seconds = 4.0  # Or the limit that no key sets would come first.
+    ends(scene({limit: seconds}), limit, seconds, end)
+
+
+@pytest.mark.parametrize(("state", "limit", "scene", "end"), WALK)
+def test_firstOfSeveral(state: State, limit: Limit, scene, end: End) -> None:
+    """The others of its state, being longer, change nothing."""
+    seconds = FIXED.get(limit, 4.0)
+    mine = KEYS.get(limit)
+    longer = {
+        other: 400.0 for other in LIMITS[state] if other in KEYS and KEYS[other] != mine
+    }
+    ends(scene({**longer, limit: seconds}), limit, seconds, end)
+
+
+def test_whatIsDeliveredIsProgress() -> None:
+    """
+    With the stall limit off, a reader that takes a little now and then is not
+    idle, although nothing new is sent to it.
+    """
+    scene = stalled({Limit.IDLE: 8.0})
+    for _ in range(10):
+        scene.story.settle(6)
+        scene.client.take(50)
+        assert not scene.story.records.closes
+    scene.story.settle(9.1)
+    scene.story.settle(0.1)
+    assert scene.story.end.end is End.IDLE_TIMEOUT
+    scene.story.stop()
+
+
+def test_trickle() -> None:
+    """A side that takes nothing is found out even while more is sent to it."""
+    scene = stalled({Limit.STALL: 8.0})
+    for _ in range(18):
+        scene.backend.send(b".")
+        scene.story.settle(0.5)
+    scene.story.settle(0.1)
+    assert scene.story.end.end is End.STALL_TIMEOUT
+    scene.story.stop()
+
+
+def test_everythingOff() -> None:
+    """A session without limits goes on, and costs no delayed call."""
+    scene = relaying({})
+    scene.story.settle(1e7)
+    assert not scene.story.records.closes
+    assert not scene.story.network.getDelayedCalls()
+    scene.story.stop()
