@@ -49,6 +49,21 @@ def test_inATree() -> None:
         network.client(8080)
 
 
+def test_twoInATree() -> None:
+    """An application may have two balancers among its services."""
+    network = MemoryNetwork()
+    parent = MultiService()
+    balancers = [
+        LoadBalancer.fromEndpoints(network, [listen], [A])
+        for listen in ("tcp:8080", "tcp:8081")
+    ]
+    for balancer in balancers:
+        balancer.setServiceParent(parent)
+    parent.startService()
+    assert all(balancer.addresses for balancer in balancers)
+    parent.stopService()
+
+
 def test_fromFile(tmp_path: Path) -> None:
     """A file describes one too, with its router and its access log."""
     path = tmp_path / "lb.toml"

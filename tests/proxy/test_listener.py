@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stories import A, Story
+from stories import A, B, Story
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
 from lbproxy import End
@@ -28,16 +28,27 @@ def test_addresses(address: object, text: str) -> None:
 
 
 def test_idsDiffer() -> None:
-    """Each connection of a process has a number of its own, later ones higher."""
-    stories = [Story(A), Story(A)]
-    for story in (*stories, *stories):
+    """Each connection has a number of its own, and later ones have higher ones."""
+    story = Story(A)
+    for _ in range(3):
         story.client()
-    ids = [each.id for story in stories for each in story.records.opens]
-    assert len(set(ids)) == 4
-    assert ids[0] < ids[1]
-    assert ids[2] < ids[3]
-    for story in stories:
-        story.stop()
+    ids = [each.id for each in story.records.opens]
+    assert ids == sorted(set(ids))
+    story.stop()
+
+
+def test_idsDifferInAProcess() -> None:
+    """No number comes twice, with two balancers or after one was started again."""
+    first, second = Story(A), Story(B)
+    first.client()
+    second.client()
+    first.stop()
+    first.balancer.startService()
+    first.client()
+    opened = [*first.records.opens, *second.records.opens]
+    assert len({each.id for each in opened}) == 3
+    first.stop()
+    second.stop()
 
 
 def test_idle() -> None:
