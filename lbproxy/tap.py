@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
 from attrs import evolve
 from twisted.application.service import IService, MultiService
+from twisted.logger import globalLogPublisher
 from twisted.python import usage
 
 from .config.check import checkConfiguration
@@ -23,6 +25,7 @@ from .config.commandline import configurationFromEndpoints
 from .config.file import loadConfiguration
 from .config.model import Configuration
 from .config.place import ConfigurationError
+from .logfile import followLog
 from .ports import CannotStart
 from .service import LoadBalancer
 
@@ -134,8 +137,9 @@ class CommandLineService(MultiService):
         self._madeBy = os.getpid()
 
     def startService(self) -> None:
-        """Start, and see to it that it is stopped only once."""
+        """Start, follow the log, and see to it that it is stopped only once."""
         super().startService()
+        followLog(globalLogPublisher, time.monotonic)
         # Later, since the reactor sets its own handlers when it begins to run.
         _reactor().callWhenRunning(_stopOnce)
 

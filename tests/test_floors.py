@@ -18,7 +18,7 @@ FLOORS = [
     {"balance", "streams"},
     {"proxy"},
     {"admin", "observe", "discovery", "health"},
-    {"config", "demo", "ports", "service", "tap", "testing"},
+    {"config", "demo", "logfile", "ports", "service", "signals", "tap", "testing"},
 ]
 """From the ground up."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -14,9 +13,7 @@ from zope.interface import implementer
 
 from ..interfaces import IConnectionObserver
 from ..words.connection import Connection
-
-_LOOK_EVERY = 1.0
-"""Seconds between looks at whether the file was moved away."""
+from .moved import LOOK_EVERY, moved
 
 
 def line(connection: Connection) -> str:
@@ -128,15 +125,10 @@ class AccessLog:
 
     def _followRotation(self) -> None:
         now = self._seconds()
-        if self._path is None or self._file is None or now - self._looked < _LOOK_EVERY:
+        if self._path is None or self._file is None or now - self._looked < LOOK_EVERY:
             return
         self._looked = now
-        try:
-            there = os.stat(self._path)
-        except FileNotFoundError:
-            there = None
-        mine = os.fstat(self._file.fileno())
-        if there is None or (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
+        if moved(self._path, self._file.fileno()):
             before = self._file
             self.open()
             before.close()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from .conftest import Start
-from .daemon import Daemon, client, eventually, freePort
+from .daemon import LOOPBACK, Daemon, client, eventually, freePort, steady
 from .peers import Backend, asks, drain, echo, reset
 
 
@@ -105,6 +109,52 @@ def test_rotation(start: Start, serve: Callable[..., Backend], tmp_path: Path) -
     eventually(begunAnew)
     eventually(lambda: len(lines(path)) + len(lines(moved)) == count)
     assert not set(lines(path)) & set(lines(moved))
+
+
+def test_twistdLogRotation(start: Start, serve: Callable[..., Backend]) -> None:
+    """The log of C{--logfile} is begun anew as well once it was moved away."""
+    daemon = start(over=[serve(echo)])
+    path, moved = daemon.directory / "twistd.log", daemon.directory / "twistd.log.1"
+    (address,) = daemon.addresses
+    path.rename(moved)
+
+    def begunAnew() -> bool:
+        reset(client(address))
+        return path.exists()
+
+    eventually(begunAnew, "it is not begun anew")
+    assert daemon.stop() == -signal.SIGTERM
+    assert "Server Shut Down" in daemon.log
+    assert "listens on" in moved.read_text()
+    assert "Server Shut Down" not in moved.read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_twistdLogCannotBeBegunAnew(serve: Callable[..., Backend]) -> None:
+    """
+    When the user it has become may not open the new log, it goes on in the old
+    one and says so once, until it may.
+    """
+    with TemporaryDirectory() as name, ExitStack() as stack:
+        directory = Path(name)
+        directory.chmod(0o755)
+        path, moved = directory / "twistd.log", directory / "twistd.log.1"
+        options = [f"--listen={LOOPBACK}", f"--backend={serve(echo).connect}"]
+        daemon = Daemon(["--uid=nobody", "lbproxy", *options], directory)
+        stack.callback(daemon.stop)
+        (address,) = daemon.untilListening(1).addresses
+        path.rename(moved)
+
+        def complaints() -> int:
+            reset(client(address))
+            return moved.read_text().count("cannot be begun anew")
+
+        eventually(complaints, "it does not say so")
+        steady(complaints, seconds=2.5)
+        assert complaints() == 1
+        assert not path.exists()
+        directory.chmod(0o777)
+        eventually(lambda: complaints() and path.exists(), "it is not begun anew")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
