@@ -165,6 +165,14 @@ class LoadBalancer(Service):
         over: list[Deferred[Any]] = [each.whenIdle() for each in self._factories]
         return DeferredList([closed, *over]).addCallback(self._stopped)
 
+    def reopenLogs(self) -> None:
+        """
+        Begin the access log anew if its file was moved away; otherwise that is
+        found out by the next line.
+        """
+        if self._accessLog is not None:
+            self._accessLog.reopen()
+
     def _close(self) -> Deferred[Any]:
         ports, self._ports = self._ports, None
         self.addresses.clear()

@@ -8,11 +8,8 @@ Twisted's own way is the whole help text, or a traceback.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable
-from types import FrameType
 from typing import Any, NoReturn
 
 from attrs import evolve
@@ -25,9 +22,10 @@ from .config.commandline import configurationFromEndpoints
 from .config.file import loadConfiguration
 from .config.model import Configuration
 from .config.place import ConfigurationError
-from .logfile import followLog
+from .logfile import FollowedLog, followLog
 from .ports import CannotStart
 from .service import LoadBalancer
+from .signals import Signals
 
 _PIPE = 74
 """
@@ -135,13 +133,13 @@ class CommandLineService(MultiService):
     def __init__(self) -> None:
         super().__init__()
         self._madeBy = os.getpid()
+        self._followed: FollowedLog | None = None
 
     def startService(self) -> None:
-        """Start, follow the log, and see to it that it is stopped only once."""
+        """Start, follow twistd's log, and answer signals."""
         super().startService()
-        followLog(globalLogPublisher, time.monotonic)
-        # Later, since the reactor sets its own handlers when it begins to run.
-        _reactor().callWhenRunning(_stopOnce)
+        self._followed = followLog(globalLogPublisher, time.monotonic)
+        Signals(_reactor(), self.reopenLogs).take()
 
     def privilegedStartService(self) -> None:
         """Start what needs privileges, or fail in the way that can be seen."""
@@ -152,6 +150,14 @@ class CommandLineService(MultiService):
                 _fail(str(error))
             short = str(error).encode()[:_PIPE].decode("utf-8", "ignore")
             raise CannotStart(short) from None
+
+    def reopenLogs(self) -> None:
+        """Begin the log files anew that were moved away, without waiting for a line."""
+        if self._followed is not None:
+            self._followed.follow()
+        for service in self:
+            if isinstance(service, LoadBalancer):
+                service.reopenLogs()
 
 
 def makeService(options: Options) -> IService:
@@ -166,27 +172,6 @@ def makeService(options: Options) -> IService:
     except ConfigurationError as error:
         _fail(str(error))
     return parent
-
-
-def _stopOnce() -> None:
-    """
-    Let only the first of several signals to stop reach the reactor: a second
-    one is a traceback of ReactorNotRunning in the log.
-    """
-    stopping: list[int] = []
-
-    def once(before: Callable[[int, FrameType | None], object]) -> Any:
-        def stop(number: int, frame: FrameType | None) -> None:
-            if not stopping:
-                stopping.append(number)
-                before(number, frame)
-
-        return stop
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        before = signal.getsignal(number)
-        if callable(before):
-            signal.signal(number, once(before))
 
 
 def _reactor() -> Any:

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from twisted.application.service import IService
 
+from lbproxy import LoadBalancer
+from lbproxy.config.file import configurationFromText
 from lbproxy.ports import CannotStart
 from lbproxy.tap import CommandLineService, Options, makeService
+from lbproxy.testing import MemoryNetwork
 
 
 def parsed(*arguments: str) -> Options:
@@ -98,3 +101,25 @@ def test_takenPort(capfd) -> None:
             service.privilegedStartService()
         assert len(str(raised.value)) < 100
     assert isinstance(service, CommandLineService)
+
+
+def test_reopenLogs(tmp_path: Path) -> None:
+    """It has its balancer begin the access log anew."""
+    path = tmp_path / "access.log"
+    text = f"""
+        [log]
+        access = "{path}"
+        [[listener]]
+        name = "front"
+        listen = "tcp:8080"
+        [pool.front]
+        backends = ["tcp:10.0.0.1:80"]
+    """
+    service = CommandLineService()
+    balancer = LoadBalancer(MemoryNetwork(), configurationFromText(text, "story"))
+    balancer.setServiceParent(service)
+    service.privilegedStartService()
+    path.rename(tmp_path / "access.log.1")
+    service.reopenLogs()
+    assert path.exists()
+    balancer.stopService()

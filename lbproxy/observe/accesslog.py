@@ -92,6 +92,20 @@ class AccessLog:
             self._file = path.open("a", buffering=1, encoding="utf-8")
         self._looked = self._seconds()
 
+    def reopen(self) -> None:
+        """
+        Begin the file anew at once, if it was moved away; if that cannot be,
+        go on in the old one.
+        """
+        try:
+            self._follow()
+        except OSError as error:
+            self._log.error(
+                "The access log cannot be begun anew and goes on in the old file: "
+                "{error}",
+                error=str(error),
+            )
+
     def close(self) -> None:
         """Close the file."""
         file, self._file = self._file, None
@@ -107,7 +121,8 @@ class AccessLog:
     def closed(self, connection: Connection) -> None:
         """Write the line."""
         try:
-            self._followRotation()
+            if self._seconds() - self._looked >= LOOK_EVERY:
+                self._follow()
             if self._file is None:
                 return
             self._file.write(line(connection))
@@ -123,11 +138,10 @@ class AccessLog:
                 )
                 self._lost = 0
 
-    def _followRotation(self) -> None:
-        now = self._seconds()
-        if self._path is None or self._file is None or now - self._looked < LOOK_EVERY:
+    def _follow(self) -> None:
+        self._looked = self._seconds()
+        if self._path is None or self._file is None:
             return
-        self._looked = now
         if moved(self._path, self._file.fileno()):
             before = self._file
             self.open()

@@ -120,6 +120,18 @@ def test_threeLines(
     assert daemon.stop() == -signal.SIGTERM
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2, signal.SIGQUIT])
+def test_signalsAreTheApplications(
+    startTwistd: Callable[..., Daemon], tmp_path: Path, number: signal.Signals
+) -> None:
+    """What signals mean is the application's to say; a balancer takes none."""
+    application = tmp_path / "application.py"
+    application.write_text(EMBEDDING.format(backend="tcp:127.0.0.1:9"))
+    daemon = startTwistd(f"--python={application}")
+    assert daemon.stop(number) == -number
+    assert "Received" not in daemon.log
+
+
 def test_ownParts(
     startTwistd: Callable[..., Daemon], serve: Callable[..., Backend], tmp_path: Path
 ) -> None:

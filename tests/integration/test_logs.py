@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from .conftest import Start
-from .daemon import LOOPBACK, Daemon, client, eventually, freePort, steady
+from .daemon import LOOPBACK, Daemon, client, eventually, freePort, run, steady
 from .peers import Backend, asks, drain, echo, reset
 
 
@@ -155,6 +155,76 @@ def test_twistdLogCannotBeBegunAnew(serve: Callable[..., Backend]) -> None:
         assert not path.exists()
         directory.chmod(0o777)
         eventually(lambda: complaints() and path.exists(), "it is not begun anew")
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_reopen(tmp_path: Path, background: bool) -> None:
+    """
+    After logrotate has moved both logs, SIGUSR1 begins them anew at once; one
+    that was not moved is gone on with, and none is ever moved by lbproxy.
+    """
+    config = tmp_path / "lbproxy.toml"
+    config.write_text(
+        f"""
+        [log]
+        access = "{tmp_path / "access.log"}"
+        [[listener]]
+        name = "front"
+        listen = "{LOOPBACK}"
+        [pool.front]
+        backends = ["tcp:127.0.0.1:9"]
+        """
+    )
+    with ExitStack() as stack:
+        pid = running(tmp_path, stack, background, f"--config={config}")
+        logs = [tmp_path / "access.log", tmp_path / "twistd.log"]
+
+        def said() -> int:
+            written = [path.read_text() for path in tmp_path.glob("twistd.log*")]
+            return "".join(written).count("Received SIGUSR1")
+
+        os.kill(pid, signal.SIGUSR1)
+        eventually(lambda: said() == 1, "it does not say so")
+        assert not list(tmp_path.glob("*.log.*"))
+        for path in logs:
+            path.rename(f"{path}.old")
+        os.kill(pid, signal.SIGUSR1)
+        eventually(lambda: said() == 2, "it does not say so")
+        assert all(path.exists() for path in logs)
+        assert len(list(tmp_path.glob("*.log.*"))) == 2
+        assert "Received SIGUSR1" in logs[1].read_text()
+
+
+def running(directory: Path, stack: ExitStack, background: bool, *options: str) -> int:
+    """
+    Start C{twistd lbproxy} with its log in C{twistd.log}, to be stopped at the end.
+
+    @return: Its process id.
+    """
+    if not background:
+        daemon = Daemon(["lbproxy", *options], directory)
+        stack.callback(daemon.stop)
+        return daemon.untilListening(1).pid
+    pidfile, log = directory / "twistd.pid", directory / "twistd.log"
+    where = [f"--pidfile={pidfile}", f"--logfile={log}"]
+    ended = run(*where, "lbproxy", *options, directory=directory)
+    assert ended.returncode == 0, ended.stderr
+    pid = int(pidfile.read_text())
+    stack.callback(eventually, lambda: not pidfile.exists(), "it does not stop")
+    stack.callback(os.kill, pid, signal.SIGTERM)
+    return pid
+
+
+def test_reopenOnStandardOutput(tmp_path: Path) -> None:
+    """With no log in a file, SIGUSR1 does no harm."""
+    daemon = Daemon(["--logfile=-", "lbproxy", f"--listen={LOOPBACK}"], tmp_path)
+    eventually(lambda: "listens on" in daemon.stdout)
+    daemon.process.send_signal(signal.SIGUSR1)
+    eventually(
+        lambda: daemon.process.poll() or "Received SIGUSR1" in daemon.stdout,
+        "it does not say so",
+    )
+    assert daemon.stop() == -signal.SIGTERM
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

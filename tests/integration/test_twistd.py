@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -73,10 +74,13 @@ def test_help(tmp_path: Path) -> None:
         assert f"--{option}" in own.stdout
 
 
-def test_daemon(daemonised: Daemonised, serve: Callable[..., Backend]) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_daemon(
+    daemonised: Daemonised, serve: Callable[..., Backend], how: signal.Signals
+) -> None:
     """
-    It goes to the background with the port open, serves, and after a SIGTERM
-    its process and its pidfile are gone.
+    It goes to the background with the port open, serves, and after a signal to
+    stop its process and its pidfile are gone.
     """
     started = daemonised.start("--backend", serve(echo).connect)
     assert started.returncode == 0, started.stderr + started.stdout
@@ -84,7 +88,7 @@ def test_daemon(daemonised: Daemonised, serve: Callable[..., Backend]) -> None:
     assert [process.pid for process in daemonised.processes()] == [pid]
     with client(f"127.0.0.1:{daemonised.port}") as connected:
         assert asks(connected, b"hello") == b"hello"
-    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, how)
     eventually(lambda: not daemonised.processes(), "it does not stop")
     assert not daemonised.pidfile.exists()
     assert not listens(daemonised.port)
@@ -194,7 +198,7 @@ def test_privilegesAreDropped(
     assert daemon.port < 1024
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_stop(start: Start, serve: Callable[..., Backend], how: signal.Signals) -> None:
     """
     A signal stops it with connections open: both sides see theirs end, and the
@@ -230,15 +234,73 @@ def test_stopWhileAClientDoesNotRead(
         each.close()
 
 
-def test_stopTwice(start: Start, serve: Callable[..., Backend]) -> None:
-    """A second SIGTERM, from someone impatient, does no harm."""
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGQUIT])
+def test_stopTwice(
+    start: Start, serve: Callable[..., Backend], first: signal.Signals
+) -> None:
+    """Further signals to stop, from someone impatient, do no harm."""
     daemon = start(over=[serve(echo)])
     with daemon.connect() as connected:
         asks(connected, b"hello")
-        for _ in range(5):
-            daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.send_signal(first)
+        eventually(lambda: "shutting down" in daemon.log)
+        for _ in range(3):
+            for again in signal.SIGTERM, signal.SIGQUIT, signal.SIGINT:
+                daemon.process.send_signal(again)
         daemon.process.wait(PATIENCE)
+    assert daemon.stop() == -first
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="there is no prlimit")
+def test_stopWithoutACore(start: Start, serve: Callable[..., Backend]) -> None:
+    """Stopped by SIGQUIT it leaves no core file, even where crashes do."""
+    prefix = ["prlimit", "--core=unlimited"]
+    daemon = start(over=[serve(echo)], prefix=prefix)
+    daemon.process.send_signal(signal.SIGQUIT)
+    ended = os.waitid(os.P_PID, daemon.pid, os.WEXITED | os.WNOWAIT)
+    assert ended is not None
+    assert ended.si_code == os.CLD_KILLED
+    assert daemon.stop() == -signal.SIGQUIT
+
+
+NOTHING = [
+    (signal.SIGHUP, "Received SIGHUP: reloading is not available yet"),
+    (signal.SIGUSR2, "Received SIGUSR2, which has no meaning here"),
+]
+"""Signals that change nothing, and what is said about them."""
+
+
+@pytest.mark.parametrize(("number", "said"), NOTHING)
+def test_signalsThatChangeNothing(
+    start: Start, serve: Callable[..., Backend], number: signal.Signals, said: str
+) -> None:
+    """A signal without a meaning is logged in one line; connections go on."""
+    daemon = start(over=[serve(echo)])
+    with daemon.connect() as connected:
+        assert asks(connected, b"hello") == b"hello"
+        before = daemon.log.count("\n")
+        daemon.process.send_signal(number)
+        log = daemon.says(said)
+        assert log.count("\n") == before + 1
+        assert asks(connected, b"hello") == b"hello"
     assert daemon.stop() == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(("number", "said"), NOTHING)
+def test_signalsToADaemon(
+    daemonised: Daemonised, number: signal.Signals, said: str
+) -> None:
+    """A daemon does the same, from the moment its launcher is done."""
+    daemonised.start()
+    pid = int(daemonised.pidfile.read_text())
+    os.kill(pid, number)
+    eventually(lambda: said in daemonised.logfile.read_text())
+    with client(f"127.0.0.1:{daemonised.port}") as connected:
+        connected.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert connected.recv(1)
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not daemonised.processes(), "it does not stop")
+    assert not daemonised.pidfile.exists()
 
 
 def isCut(connected: socket.socket) -> bool:

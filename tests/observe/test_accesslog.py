@@ -72,6 +72,39 @@ def test_rotation(tmp_path: Path, gone: bool) -> None:
     assert [each.split()[1] for each in path.read_text().splitlines()] == ["#9", "#10"]
 
 
+def test_reopen(tmp_path: Path) -> None:
+    """Asked to, it looks at once whether its file was moved away."""
+    path = tmp_path / "access.log"
+    log = AccessLog(str(path), Clock().seconds)
+    log.reopen()
+    assert not path.exists()
+    log.open()
+    log.closed(record(number=7))
+    log.reopen()
+    assert len(path.read_text().splitlines()) == 1
+    path.rename(tmp_path / "access.log.1")
+    log.reopen()
+    log.closed(record(number=8))
+    log.close()
+    log.reopen()
+    assert [each.split()[1] for each in path.read_text().splitlines()] == ["#8"]
+
+
+def test_reopenInVain(tmp_path: Path, logged) -> None:
+    """When it cannot be reopened it says so, and goes on in the old file."""
+    path, moved = tmp_path / "access.log", tmp_path / "access.log.1"
+    log = AccessLog(str(path), Clock().seconds)
+    log.open()
+    path.rename(moved)
+    path.mkdir()
+    log.reopen()
+    log.closed(record())
+    log.close()
+    (event,) = logged
+    assert "cannot be begun anew" in event["log_format"]
+    assert len(moved.read_text().splitlines()) == 1
+
+
 def test_diskFull(logged) -> None:
     """Lines that cannot be written are counted, and said so once."""
     log = AccessLog("/dev/full", float)
