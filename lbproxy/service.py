@@ -42,6 +42,7 @@ from .proxy.pluginerrors import PluginErrors
 from .proxy.policy import Destination, Policy, SessionOptions
 from .streams.alarm import alarmFor
 from .streams.pace import Pace
+from .streams.socketoptions import tune
 from .streams.watch import Limits
 from .streams.wheel import Wheel
 from .words.backend import Backend
@@ -217,6 +218,8 @@ class LoadBalancer(Service):
             def opened(
                 port: IListeningPort, listener: ListenerConfiguration = listener
             ) -> None:
+                # Accepted sockets inherit what is set here.
+                tune(port, listener.keepalive)
                 capacity.watch(port)
                 address = toAddress(port.getHost())
                 self.addresses.append(address)

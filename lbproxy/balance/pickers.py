@@ -61,11 +61,13 @@ class Rotation:
     of equal weight go in order, and ten light ones do not all come together.
     And whoever joins, joins at the present time of the rotation: nobody has
     turns to catch up on.
+
+    @ivar turns: The turn of each member that takes part.
     """
 
     def __init__(self) -> None:
         self._serials = count()
-        self._turns: dict[Member, Turn] = {}
+        self.turns: dict[Member, Turn] = {}
         # Their first turns are spread when all are known: at the next pick.
         self._joining: dict[Member, Turn] = {}
         # A turn that is gone stays here until it is due, within one stride:
@@ -75,23 +77,23 @@ class Rotation:
 
     def __len__(self) -> int:
         """How many members take part."""
-        return len(self._turns)
+        return len(self.turns)
 
     def add(self, member: Member) -> None:
         """
         Let C{member} take part; if it does already, it keeps its place, and its
         weight is looked at again.
         """
-        turn = self._turns.get(member)
+        turn = self.turns.get(member)
         if turn is not None:
             turn.reweigh()
             return
         turn = Turn(member, next(self._serials))
-        self._turns[member] = self._joining[member] = turn
+        self.turns[member] = self._joining[member] = turn
 
     def remove(self, member: Member) -> None:
         """Let C{member} take part no longer, if it did."""
-        turn = self._turns.pop(member, None)
+        turn = self.turns.pop(member, None)
         if turn is not None:
             turn.gone = True
             self._joining.pop(member, None)
@@ -185,9 +187,10 @@ class RoundRobin:
 
     def pick(self, candidates: ICandidates, connection: Connection) -> Member | None:
         """Choose the one whose turn it is."""
+        told = self._told
         # More candidates than were told of: some, or all, are strangers.
-        if len(candidates) <= len(self._told):
-            member = self._told.next(candidates)
+        if len(candidates) <= len(told.turns):
+            member = told.next(candidates)
             if member is not None:
                 return member
         return self._pickUntold(candidates)

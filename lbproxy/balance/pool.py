@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from math import inf
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -150,7 +151,11 @@ class Lease:
 
         @raise RuntimeError: If the lease was released.
         """
-        self._held().succeeded(self.member)
+        if self._pool is None:
+            raise self._spent()
+        # Most often there is nothing to take back.
+        if self.member.consecutiveFailures or self.member.ejections:
+            self._pool.succeeded(self.member)
 
     def failed(self, now: float) -> None:
         """
@@ -160,7 +165,9 @@ class Lease:
             L{Pool.candidates} is asked with.
         @raise RuntimeError: If the lease was released.
         """
-        self._held().failed(self.member, now)
+        if self._pool is None:
+            raise self._spent()
+        self._pool.failed(self.member, now)
 
     def release(self) -> None:
         """
@@ -168,20 +175,15 @@ class Lease:
 
         @raise RuntimeError: If it was given up before.
         """
-        self._held()
+        if self._pool is None:
+            raise self._spent()
         # Whoever keeps a spent lease does not keep a direct pool with it.
         self._pool = None
         self.member.active -= 1
 
-    def _held(self) -> Pool:
-        """
-        The pool, as long as the lease is held.
-
-        @raise RuntimeError: If it was released.
-        """
-        if self._pool is None:
-            raise RuntimeError(f"the lease on {self.member.name} was released before")
-        return self._pool
+    def _spent(self) -> RuntimeError:
+        """What is wrong with using it once more."""
+        return RuntimeError(f"the lease on {self.member.name} was released before")
 
 
 class Pool:
@@ -244,6 +246,9 @@ class Pool:
         if now >= self._health.nextReturn:
             self._bringBack(now)
         if not tried:
+            # As long as nobody is ejected, everybody is available.
+            if self._health.nextReturn == inf:
+                return self._available
             return self._available or self._ejected
         return NarrowedCandidates(self._available, tried) or NarrowedCandidates(
             self._ejected, tried

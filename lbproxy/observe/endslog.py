@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from ..interfaces import IConnectionObserver
 from ..streams.wheel import Timer, Wheel
-from ..words.connection import Connection, End
+from ..words.connection import NORMAL_ENDS, Connection, End
 
 _A_FEW = 3
 """How many ends of one kind are written in full within one second."""
@@ -55,7 +55,7 @@ class EndsLog:
     def closed(self, connection: Connection) -> None:
         """Log the end, unless it is a normal one."""
         end = connection.end
-        if end is None or end.normal:
+        if end is None or end in NORMAL_ENDS:
             return
         count = self._counts.get(end, 0)
         self._counts[end] = count + 1

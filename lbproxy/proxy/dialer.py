@@ -22,7 +22,6 @@ from twisted.internet.protocol import ClientFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..streams.kinds import lowest
 from ..streams.socketoptions import tune
 from ..streams.stream import Stream
 from ..streams.transports import TransportStream
@@ -76,8 +75,11 @@ class Dial(ClientFactory):
     """
     One attempt to connect to one backend: the factory of its one protocol.
 
-    Its owner is told exactly one outcome, perhaps before L{begin} returns,
-    unless it is cancelled first.
+    Its owner is told exactly one outcome, perhaps before it has begun, unless it
+    is cancelled first.
+
+    @ivar owner: Told of the outcome; L{None} when there was one.
+    @ivar stop: What ends the attempt.
     """
 
     _log = Logger()
@@ -88,26 +90,15 @@ class Dial(ClientFactory):
         """
         @param keepalive: Seconds; see L{tune}.
         """
-        self._owner: DialOwner | None = owner
+        self.owner: DialOwner | None = owner
         self._keepalive = keepalive
         self._stream: BackendStream | None = None
-        self._stop: Callable[[], object] | None = None
-
-    def begin(self, way: Way) -> None:
-        """Begin to connect."""
-        try:
-            stop = way(self)
-        except Exception:
-            # A plugin's endpoint may raise anything.
-            self.failed(Failure())
-            return
-        if self._owner is not None:
-            self._stop = stop
+        self.stop: Callable[[], object] | None = None
 
     def cancel(self) -> None:
         """Stop trying; what has come of it is cut off.  Never raises."""
-        self._owner = None
-        stop, self._stop = self._stop, None
+        self.owner = None
+        stop, self.stop = self.stop, None
         stream, self._stream = self._stream, None
         try:
             if stream is not None:
@@ -121,7 +112,7 @@ class Dial(ClientFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> BackendStream | None:
         """The backend's stream, or nothing if it is not wanted any more."""
-        if self._owner is None:
+        if self.owner is None:
             return None
         self._stream = BackendStream(self)
         return self._stream
@@ -142,12 +133,13 @@ class Dial(ClientFactory):
 
     def streamReady(self, stream: Stream) -> None:
         """The backend is there."""
-        owner, self._owner = self._owner, None
-        self._stream = self._stop = None
+        owner, self.owner = self.owner, None
+        self._stream = self.stop = None
         if owner is None:
             stream.abort()
             return
-        tune(lowest(stream.transport), self._keepalive)
+        if stream.descriptor is not None:
+            tune(stream.descriptor, self._keepalive)
         owner.dialled(stream)
 
     def streamEnded(self, stream: Stream) -> None:
@@ -167,7 +159,7 @@ class Dial(ClientFactory):
 
     def failed(self, reason: Failure) -> None:
         """It has failed, unless it is over already."""
-        owner = self._owner
+        owner = self.owner
         if owner is not None:
             self.cancel()
             owner.dialFailed(reason)
@@ -206,7 +198,14 @@ class Dialer:
                 # Checked with the configuration; but a router may name anything.
                 owner.dialFailed(Failure())
                 return dial
-        dial.begin(way)
+        try:
+            stop = way(dial)
+        except Exception:
+            # A plugin's endpoint may raise anything.
+            dial.failed(Failure())
+        else:
+            if dial.owner is not None:
+                dial.stop = stop
         return dial
 
 

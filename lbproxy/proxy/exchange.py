@@ -22,7 +22,7 @@ from ..words.connection import Connection, End
 from .dialer import Dial, DialTimeout, shortage
 from .policy import Destination, Policy
 from .reasons import brief, isMistake, pluginTrouble, resetDetail, wrongType
-from .states import EXCHANGE, State, follow
+from .states import EXCHANGE, State
 from .wait import Unanswered, Wait
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Exchange:
             self._relay.stop()
             self._relay = None
         if self.state is not State.CLOSING:
-            self.state = follow(EXCHANGE, self.state, State.CLOSING)
+            self.state = EXCHANGE[self.state][State.CLOSING]
         self.backend.owner = self
         self.backend.abort()
 
@@ -166,7 +166,7 @@ class Exchange:
     # Picking.
 
     def _pick(self, _: object) -> None:
-        self.state = follow(EXCHANGE, self.state, State.PICKING)
+        self.state = EXCHANGE[self.state][State.PICKING]
         pool = self._destination.pool
         try:
             candidates = pool.candidates(self._policy.wheel.now(), self._tried)
@@ -195,13 +195,11 @@ class Exchange:
         self._watch.wait(
             self._policy.rows[State.PICKING], self._policy.options.pickTimeout
         )
-        self._await(
-            Wait(
-                answer,
-                lambda answer: self._go(self._picked, answer),
-                lambda failure: self._go(self._pickFailed, failure),
-                lambda failure: self._policy.errors.tell(pool.picker, failure, "pick"),
-            )
+        self._wait = Wait(
+            answer,
+            lambda answer: self._go(self._picked, answer),
+            lambda failure: self._go(self._pickFailed, failure),
+            lambda failure: self._policy.errors.tell(pool.picker, failure, "pick"),
         )
 
     def _picked(self, answer: object) -> None:
@@ -220,13 +218,22 @@ class Exchange:
             self._fail(End.PICK_FAILED, reason)
 
     def _claim(self, member: Member) -> None:
-        lease = self._destination.pool.lease(member)
-        if lease is None:
+        """Lease a member and begin to dial it."""
+        self._lease = self._destination.pool.lease(member)
+        if self._lease is None:
             self._go(self._pick)
             return
         self._stalePicks = 0
-        self._lease = lease
-        self._dial(member)
+        self.state = EXCHANGE[self.state][State.DIALLING]
+        options, policy = self._destination.dial, self._policy
+        self._dialledAt = policy.wheel.now()
+        row = policy.rows[State.DIALLING]
+        self._watch.wait(row, options.connectTimeout, options.dialDeadline)
+        self._wait = policy.dialer.dial(
+            member, options.connectTimeout, policy.options.keepalive, self
+        )
+        if self.state is State.OVER:
+            self._cancelWait()
 
     def _pickRaised(self, failure: Failure, doing: str) -> None:
         self._policy.errors.tell(self._destination.pool.picker, failure, doing)
@@ -237,19 +244,6 @@ class Exchange:
         self._fail(End.PICK_FAILED, pluginTrouble(failure))
 
     # Dialling.
-
-    def _dial(self, member: Member) -> None:
-        self.state = follow(EXCHANGE, self.state, State.DIALLING)
-        options = self._destination.dial
-        policy = self._policy
-        self._dialledAt = policy.wheel.now()
-        self._watch.dialWithin(options.dialDeadline)
-        self._watch.wait(policy.rows[State.DIALLING], options.connectTimeout)
-        self._await(
-            policy.dialer.dial(
-                member, options.connectTimeout, policy.options.keepalive, self
-            )
-        )
 
     def dialled(self, backend: Stream) -> None:
         """The backend is there."""
@@ -268,7 +262,8 @@ class Exchange:
             self._policy.exhausted(lacking)
         else:
             self._blame(lease)
-        self._releaseLease()
+        lease.release()
+        self._lease = None
         self._tried.append(lease.member)
         connection = self._connection
         connection.tried.append(lease.backend)
@@ -301,13 +296,14 @@ class Exchange:
         lease, policy, connection = self._lease, self._policy, self._connection
         assert lease is not None
         self._wait = None
-        self.state = follow(EXCHANGE, self.state, State.RELAYING)
+        self.state = EXCHANGE[self.state][State.RELAYING]
         lease.succeeded()
         connection.detail = ""
-        connection.backend = lease.backend
-        connection.connected = connection.opened + self._watch.age()
+        connection.backend = lease.member.backend
+        age = policy.wheel.now() - self._watch.opened
+        connection.connected = connection.opened + age
         self.backend = backend
-        self._watch.add(backend)
+        self._watch.streams.append(backend)
         self._relay = relay = Relay(
             self._client, backend, self, policy.options.halfClose
         )
@@ -317,32 +313,32 @@ class Exchange:
 
     def relayHalfClosed(self, relay: Relay) -> None:
         """One direction is over."""
-        self.state = follow(EXCHANGE, self.state, State.HALF_CLOSED)
+        self.state = EXCHANGE[self.state][State.HALF_CLOSED]
         self._watch.relay(self._policy.rows[State.HALF_CLOSED])
 
     def relayOver(self, relay: Relay, ending: Ending, reason: Failure | None) -> None:
         """Both directions are over: close what is left."""
-        self._relay = None
-        assert self.backend is not None
-        self.backend.owner = self
-        self._go(self._close, (ending, reason))
-
-    def _close(self, over: tuple[Ending, Failure | None]) -> None:
-        ending, reason = over
         backend, owner = self.backend, self._owner
         assert backend is not None
         assert owner is not None
-        self.state = follow(EXCHANGE, self.state, State.CLOSING)
-        how, end, detail = Mode.FINISHING, _ENDS[ending], ""
-        if end not in (End.CLIENT_CLOSED, End.BACKEND_CLOSED):
-            how, detail = Mode.RESETTING, resetDetail(reason)
-            if isMistake(reason):
-                end, detail = End.INTERNAL_ERROR, pluginTrouble(reason)
-        owner.exchangeClosing(end, detail, how)
-        if backend.mode is Mode.LOST:
-            self._over()
-        else:
-            closeIn(backend, how, self._watch)
+        self._relay = None
+        backend.owner = self
+        try:
+            self.state = EXCHANGE[self.state][State.CLOSING]
+            how, end, detail = Mode.FINISHING, _ENDS[ending], ""
+            if end is End.CLIENT_RESET or end is End.BACKEND_RESET:
+                how, detail = Mode.RESETTING, resetDetail(reason)
+                if isMistake(reason):
+                    end, detail = End.INTERNAL_ERROR, pluginTrouble(reason)
+            owner.exchangeClosing(end, detail, how)
+            if backend.mode is Mode.LOST:
+                self._over()
+            elif how is Mode.FINISHING:
+                backend.finish(self._watch)
+            else:
+                backend.reset(self._watch)
+        except Exception:
+            owner.exchangeFailed(Failure())
 
     # What the backend's stream tells while it is closed.
 
@@ -373,43 +369,20 @@ class Exchange:
             owner.exchangeClosing(end, detail, Mode.FINISHING)
         self._over()
 
-    def _await(self, wait: Wait | Dial) -> None:
-        """Remember what can be cancelled; it may have come already."""
-        self._wait = wait
-        if self.state is State.OVER:
-            self._cancelWait()
-
     def _cancelWait(self) -> None:
         wait, self._wait = self._wait, None
         if wait is not None:
             wait.cancel()
 
-    def _releaseLease(self) -> None:
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            lease.release()
-
     def _over(self) -> None:
         if self.state is State.OVER:
             return
-        self.state = follow(EXCHANGE, self.state, State.OVER)
-        self._releaseLease()
+        self.state = EXCHANGE[self.state][State.OVER]
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release()
         if self.backend is not None:
             self._connection.bytesFromBackend = self.backend.received
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.exchangeOver()
-
-
-def closeIn(stream: Stream, how: Mode, watch: Watch) -> None:
-    """
-    Close a stream that may be lost already.
-
-    @param how: L{Mode.FINISHING}, L{Mode.RESETTING} or L{Mode.ABORTED}.
-    """
-    if how is Mode.FINISHING:
-        stream.finish(watch)
-    elif how is Mode.RESETTING:
-        stream.reset(watch)
-    else:
-        stream.abort()

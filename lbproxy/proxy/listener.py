@@ -20,6 +20,10 @@ _IDS = count(1)
 """Where connections get their numbers from: no two of a process have the same."""
 
 
+_IP = (IPv4Address, IPv6Address)
+"""The addresses of nearly all clients, which are converted without a call."""
+
+
 class ClientStream(TransportStream):
     """The protocol on a client's transport: the stream of one session."""
 
@@ -49,7 +53,11 @@ class ListenerFactory(ServerFactory):
         connection = Connection(
             id=next(_IDS),
             listener=self._name,
-            client=toAddress(addr),
+            client=(
+                Address(addr.host, addr.port)
+                if isinstance(addr, _IP)
+                else toAddress(addr)
+            ),
             local=_UNKNOWN,
             opened=policy.seconds(),
         )
@@ -59,7 +67,14 @@ class ListenerFactory(ServerFactory):
         """A client's transport is there."""
         self.sessions.add(session)
         self._capacity.taken()
-        session.connection.local = toAddress(client.transport.getHost())
+        local = client.transport.getHost()
+        session.connection.local = (
+            Address(local.host, local.port)
+            if isinstance(local, _IP)
+            else toAddress(local)
+        )
+        session.watch.streams.append(client)
+        self._policy.observer.opened(session.connection)
 
     def sessionOver(self, session: Session) -> None:
         """Both sides of a session are gone."""
@@ -100,7 +115,7 @@ def toAddress(address: object) -> Address:
 
     @param address: An L{IAddress}, or what an endpoint gives instead.
     """
-    if isinstance(address, (IPv4Address, IPv6Address)):
+    if isinstance(address, _IP):
         return Address(address.host, address.port)
     if isinstance(address, UNIXAddress):
         return Address(_readable(address.name))

@@ -10,7 +10,7 @@ released and the observer is told, each exactly once.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Protocol
 
 from twisted.internet.error import ConnectionDone
@@ -21,10 +21,10 @@ from ..streams.stream import Mode, Stream
 from ..streams.watch import Limit, Watch
 from ..words.backend import Backend
 from ..words.connection import Connection, End
-from .exchange import Exchange, closeIn
+from .exchange import Exchange
 from .policy import Destination, Policy
 from .reasons import handshakeEnd, isMistake, pluginTrouble, wrongType
-from .states import SESSION, State, follow
+from .states import SESSION, State
 from .wait import Unanswered, Wait
 
 _CUTS = {
@@ -55,6 +55,7 @@ class Session:
     @ivar connection: Its record.
     @ivar state: Where it is; see L{SESSION}.
     @ivar client: The stream to the client.
+    @ivar watch: Its deadlines.
     """
 
     _log = Logger()
@@ -64,10 +65,10 @@ class Session:
         "_owner",
         "_policy",
         "_wait",
-        "_watch",
         "client",
         "connection",
         "state",
+        "watch",
     )
 
     def __init__(
@@ -80,37 +81,33 @@ class Session:
         self._policy = policy
         self._wait: Wait | None = None
         self._exchange: Exchange | None = None
-        self._watch = Watch(policy.wheel, policy.pace, policy.options.limits, self)
+        self.watch = Watch(policy.wheel, policy.pace, policy.options.limits, self)
 
     # Arriving: the client is here, though its TLS may not be.
 
     def streamShakes(self, stream: Stream) -> None:
         """The client is here, and speaks TLS."""
-        self._begin(stream)
-        self.state = follow(SESSION, self.state, State.ARRIVING)
+        self.client = stream
+        self._owner.sessionBegun(self, stream)
+        self.state = SESSION[self.state][State.ARRIVING]
         options = self._policy.options
-        self._watch.wait(self._policy.rows[State.ARRIVING], options.handshakeTimeout)
+        self.watch.wait(self._policy.rows[State.ARRIVING], options.handshakeTimeout)
 
     def streamReady(self, stream: Stream) -> None:
         """The client can be read and written: find out where it belongs."""
         try:
             if self.state is State.NEW:
-                self._begin(stream)
+                self.client = stream
+                self._owner.sessionBegun(self, stream)
             elif self.state is not State.ARRIVING:
                 return
-            self.state = follow(SESSION, self.state, State.ROUTING)
+            self.state = SESSION[self.state][State.ROUTING]
             if self._policy.router is None:
                 self._exchangeWith(self._policy.destinations[self._policy.pool])
             else:
                 self._route()
         except Exception:
             self.exchangeFailed(Failure())
-
-    def _begin(self, stream: Stream) -> None:
-        self.client = stream
-        self._watch.add(stream)
-        self._owner.sessionBegun(self, stream)
-        self._policy.observer.opened(self.connection)
 
     # Routing.
 
@@ -129,7 +126,7 @@ class Session:
             self._routed(answer)
             return
         options = self._policy.options
-        self._watch.wait(self._policy.rows[State.ROUTING], options.routeTimeout)
+        self.watch.wait(self._policy.rows[State.ROUTING], options.routeTimeout)
         wait = Wait(
             answer,
             self._routed,
@@ -165,28 +162,35 @@ class Session:
     # Exchanging.
 
     def _exchangeWith(self, destination: Destination) -> None:
-        self.state = follow(SESSION, self.state, State.EXCHANGING)
+        self.state = SESSION[self.state][State.EXCHANGING]
         assert self.client is not None
         self.connection.pool = destination.pool.name
         self._exchange = exchange = Exchange(
-            self._policy, destination, self.connection, self.client, self._watch, self
+            self._policy, destination, self.connection, self.client, self.watch, self
         )
         exchange.start()
 
     def exchangeClosing(self, end: End, detail: str, how: Mode) -> None:
         """Nothing is exchanged any more: close the client."""
         assert self.client is not None
-        self._record(end, detail)
-        self.state = follow(SESSION, self.state, State.CLOSING)
+        if self.connection.end is None:
+            self.connection.end = end
+            self.connection.detail = detail
+        self.state = SESSION[self.state][State.CLOSING]
         self.client.owner = self
-        closeIn(self.client, how, self._watch)
+        if how is Mode.FINISHING:
+            self.client.finish(self.watch)
+        else:
+            self.client.reset(self.watch)
         if self.state is State.CLOSING:
-            self._watch.closing(self._policy.rows[State.CLOSING])
+            soon = how is not Mode.FINISHING
+            self.watch.closing(self._policy.rows[State.CLOSING], soon)
 
     def exchangeOver(self) -> None:
         """The backend is gone."""
         self._exchange = None
-        self._overIfGone()
+        if self.client is None or self.client.mode is Mode.LOST:
+            self._over()
 
     def exchangeFailed(self, failure: Failure) -> None:
         """A mistake in lbproxy itself ends this connection alone."""
@@ -220,7 +224,8 @@ class Session:
             else:
                 self._record(End.CLIENT_RESET)
             self._stop()
-        self._overIfGone()
+        if self._exchange is None:
+            self._over()
 
     # What ends it.
 
@@ -254,12 +259,13 @@ class Session:
         self._record(end, detail)
         self._stop()
         if self.state is not State.CLOSING:
-            self.state = follow(SESSION, self.state, State.CLOSING)
+            self.state = SESSION[self.state][State.CLOSING]
         self.client.owner = self
         self.client.abort()
         if self.state is State.CLOSING:
-            self._watch.closing(self._policy.rows[State.CLOSING])
-            self._overIfGone()
+            self.watch.closing(self._policy.rows[State.CLOSING], soon=True)
+            if self._exchange is None and self.client.mode is Mode.LOST:
+                self._over()
 
     def _cutOff(self, end: End, stream: Stream | None) -> None:
         """What was being closed in good order was not: some of it is left."""
@@ -286,27 +292,20 @@ class Session:
             self.connection.end = end
             self.connection.detail = detail
 
-    def _overIfGone(self) -> None:
-        client = self.client
-        if self._exchange is None and (client is None or client.mode is Mode.LOST):
-            self._over()
-
     def _over(self) -> None:
         """The end, which runs to its end whatever a step of it raises."""
         if self.state is State.OVER:
             return
-        self.state = follow(SESSION, self.state, State.OVER)
+        self.state = SESSION[self.state][State.OVER]
         connection = self.connection
-        connection.closed = connection.opened + self._watch.age()
+        connection.closed = connection.opened + (
+            self._policy.wheel.now() - self.watch.opened
+        )
         if self.client is not None:
             connection.bytesFromClient = self.client.received
-        self._watch.close()
-        steps: tuple[Callable[[], object], ...] = (
-            lambda: self._policy.observer.closed(connection),
-            lambda: self._owner.sessionOver(self),
-        )
-        for step in steps:
-            try:
-                step()
-            except Exception:
-                self._log.failure("The end of connection {id} failed", id=connection.id)
+        self.watch.close()
+        try:
+            self._policy.observer.closed(connection)
+        except Exception:
+            self._log.failure("The end of connection {id} failed", id=connection.id)
+        self._owner.sessionOver(self)

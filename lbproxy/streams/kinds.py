@@ -276,7 +276,7 @@ UNIX = SocketKind(
 TLS = TLSKind(Facts(resets=True, pauses=True, tellsDeaf=True, tellsDelivery=True))
 OTHER = Kind()
 
-_KINDS: dict[type, Kind] = {
+KINDS: dict[type, Kind] = {
     tcp.Server: TCP,
     tcp.Client: TCP,
     unix.Server: UNIX,
@@ -291,9 +291,9 @@ def declare(transports: type, kind: Kind) -> None:
     Say of what kind the transports of a class are; not those of its subclasses,
     which may be anything.
     """
-    _KINDS[transports] = kind
+    KINDS[transports] = kind
 
 
 def kindOf(transport: object) -> Kind:
     """Of what kind a transport is; L{OTHER} unless its class was declared."""
-    return _KINDS.get(type(transport), OTHER)
+    return KINDS.get(type(transport), OTHER)

@@ -44,7 +44,9 @@ class RelayOwner(Protocol):
 
     def relayOver(self, relay: Relay, ending: Ending, reason: Failure | None) -> None:
         """
-        Nothing is moved any more; told once.  The streams are the owner's again.
+        Nothing is moved any more; told once.  The streams are the owner's again:
+        to be used on, if it was over with L{Ending.COUNTED}, else to be closed
+        at once.
 
         @param reason: What the transport said that was lost, if one was.
         """
@@ -92,8 +94,10 @@ class Relay:
         backend.registerProducer(client, True)
         # Either may have been paused while it was held; whoever is full now
         # pauses the other again.
-        client.resumeProducing()
-        backend.resumeProducing()
+        if client.paused:
+            client.resumeProducing()
+        if backend.paused:
+            backend.resumeProducing()
         backend.flow(self._count if self._counted is backend else client.write)
         client.flow(self._count if self._counted is client else backend.write)
         for stream in (client, backend):
@@ -134,13 +138,15 @@ class Relay:
         """Pass the end of one side's stream on."""
         if self._owner is None:
             return
-        other = self._other(stream)
+        if stream is self._client:
+            other, ended = self._backend, Ending.CLIENT_ENDED
+        else:
+            other, ended = self._client, Ending.BACKEND_ENDED
         if self.first is None:
-            self.first = self._ended(stream)
+            self.first = ended
         if other.readEnded or stream.deaf or not self._halfClose:
             self._over(self.first)
         else:
-            other.unregisterProducer()
             other.end()
             self._owner.relayHalfClosed(self)
 
@@ -184,13 +190,15 @@ class Relay:
         last, rest = data[: self._left], data[self._left :]
         self._left = 0
         sink.write(last)
+        owner = self._owner
+        self.stop()
         source.hold(rest)
-        self._over(Ending.COUNTED)
+        if owner is not None:
+            owner.relayOver(self, Ending.COUNTED, None)
 
     def _over(self, ending: Ending, reason: Failure | None = None) -> None:
-        owner = self._owner
+        owner, self._owner = self._owner, None
         if owner is not None:
-            self.stop()
             owner.relayOver(self, ending, reason)
 
     def _ended(self, stream: Stream) -> Ending:

@@ -93,8 +93,9 @@ class Stream(Protocol):
     One end of a connection.
 
     @ivar owner: Told of its events; may be replaced while it is open.
-    @ivar transport: What carries it, for its addresses and socket options; L{None}
-        once it is lost.
+    @ivar transport: What carries it, for its addresses; L{None} once it is lost.
+    @ivar descriptor: What has the socket, for its options; L{None} if there is
+        none.
     @ivar facts: What its transport can do.
     @ivar mode: How far it has come.
     @ivar received: Bytes that arrived.
@@ -102,10 +103,12 @@ class Stream(Protocol):
     @ivar readEnded: Whether the peer has ended its stream.
     @ivar endAsked: Whether the end of the stream towards the peer was asked for.
     @ivar deaf: Whether it can be sent nothing any more.
+    @ivar paused: Whether its reading is paused.
     """
 
     owner: StreamOwner | None
     transport: Any
+    descriptor: Any
     facts: Facts
     mode: Mode
     received: int
@@ -113,6 +116,7 @@ class Stream(Protocol):
     readEnded: bool
     endAsked: bool
     deaf: bool
+    paused: bool
 
     def peek(self, limit: int) -> bytes:
         """

@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .kinds import OTHER, Kind, kindOf, readOut
+from .kinds import KINDS, OTHER, Kind, readOut
 from .stream import (
     HOLD_LIMIT,
     OVERRUN_LIMIT,
@@ -67,6 +67,7 @@ class TransportStream(Protocol):
     endAsked = False
     writeClosed = False
     deaf = False
+    paused = False
     received = 0
     accepted = 0
     descriptor: Any = None
@@ -77,7 +78,7 @@ class TransportStream(Protocol):
     _kind: Kind = OTHER
     _closer: Closer | None = None
     _receive: Callable[[bytes], object] | None = None
-    _paused = False
+    _discards = False
     _overrun = False
     _shaken = False
     _dead = False
@@ -94,7 +95,7 @@ class TransportStream(Protocol):
         """Ride on a transport that has just been connected."""
         self.transport = transport
         self.connected = 1
-        kind = self._kind = kindOf(transport)
+        kind = self._kind = KINDS.get(type(transport), OTHER)
         self.facts = kind.attach(self, transport)
         assert self.owner is not None
         if kind.shakes:
@@ -112,7 +113,7 @@ class TransportStream(Protocol):
         """Count what arrived and hand it on."""
         self.received += len(data)
         receive = self._receive
-        if receive is None or (self._paused and not self.facts.pauses):
+        if receive is None or (self.paused and not self.facts.pauses):
             self._keep(data)
         else:
             receive(data)
@@ -127,12 +128,14 @@ class TransportStream(Protocol):
         self.readEnded = True
         if self.mode is Mode.OPEN and self.owner is not None:
             self.owner.streamEnded(self)
-        self._closeWhenDelivered()
+        elif self.writeClosed:
+            self.closeIfThrough()
 
     def writeConnectionLost(self) -> None:
         """The end of the stream towards the peer was given to the kernel."""
         self.writeClosed = True
-        self._closeWhenDelivered()
+        if self.readEnded:
+            self.closeIfThrough()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The transport is gone."""
@@ -233,20 +236,20 @@ class TransportStream(Protocol):
 
     def pauseProducing(self) -> None:
         """Stop reading."""
-        if not self._paused:
-            self._paused = True
+        if not self.paused:
+            self.paused = True
             if self.facts.pauses and not self.readEnded and self.mode is not Mode.LOST:
                 self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
         """Go on reading."""
-        if not self._paused or self.mode in (Mode.RESETTING, Mode.ABORTED, Mode.LOST):
+        if not self.paused or self.mode in (Mode.RESETTING, Mode.ABORTED, Mode.LOST):
             return
-        self._paused = False
+        self.paused = False
         if self._receive is not None and self._held:
             self.flow(self._receive)
         # A stream that has ended would be found at its end again.
-        if self.facts.pauses and not self.readEnded and not self._paused:
+        if self.facts.pauses and not self.readEnded and not self.paused:
             self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
@@ -280,7 +283,8 @@ class TransportStream(Protocol):
         if not self.endAsked and self.mode is not Mode.LOST:
             self.endAsked = True
             if not self.deaf:
-                self.unregisterProducer()
+                if self._fed:
+                    self.unregisterProducer()
                 self._kind.end(self.transport)
 
     def finish(self, closer: Closer) -> None:
@@ -289,9 +293,12 @@ class TransportStream(Protocol):
             self.reset(closer)
         elif self.mode is Mode.OPEN:
             self._close(Mode.FINISHING, closer)
-            self.resumeProducing()
-            self.end()
-            self._closeWhenDelivered()
+            if self.paused:
+                self.resumeProducing()
+            if not self.endAsked:
+                self.end()
+            if self.readEnded and self.writeClosed:
+                self.closeIfThrough()
 
     def reset(self, closer: Closer) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.reset>} has it."""
@@ -322,8 +329,10 @@ class TransportStream(Protocol):
         )
         if not through:
             return False
-        if self.transit()[0]:
+        if self._kind.transit(self)[0]:
             if not self._kind.hopeless(self):
+                if self._closer is not None:
+                    self._closer.lookSoon()
                 return False
             self.abort()
         elif self.mode is Mode.RESETTING:
@@ -337,16 +346,13 @@ class TransportStream(Protocol):
         self._closer = closer
         self._held = []
         self._receive = None
-        self.unregisterProducer()
-
-    def _closeWhenDelivered(self) -> None:
-        closing = self.readEnded and self.writeClosed and self._closer is not None
-        if closing and not self.closeIfThrough() and self._closer is not None:
-            self._closer.lookSoon()
+        if self._fed:
+            self.unregisterProducer()
 
     def _keep(self, data: bytes) -> None:
         """Hold what cannot be handed on now, or discard it if it never will be."""
         if self.mode is Mode.FINISHING and self._closer is not None:
+            self._discards = True
             self._closer.pace.spend(self, len(data))
         elif self.mode is Mode.OPEN:
             self._held.append(data)
@@ -361,13 +367,14 @@ class TransportStream(Protocol):
         """Tell the owner, and let go of everything."""
         if self.mode is Mode.LOST:
             return
-        self._kind.detach(self)
+        if self.descriptor is not None:
+            self._kind.detach(self)
         self.mode = Mode.LOST
         self._receive = None
         self._held = []
-        if self._closer is not None:
+        if self._discards and self._closer is not None:
             self._closer.pace.forget(self)
-            self._closer = None
+        self._closer = None
         owner, self.owner = self.owner, None
         if owner is not None:
             owner.streamLost(self, reason)

@@ -10,7 +10,7 @@ so a session is cut off at most an eighth of that limit late, and never early.
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from math import inf
 from typing import Protocol
 
@@ -38,7 +38,7 @@ to what a person would not notice.
 """
 
 
-class Limit(Enum):
+class Limit(StrEnum):
     """What may end a session; see L{Limits} for the seconds of the later ones."""
 
     HANDSHAKE = "handshake"
@@ -165,15 +165,20 @@ class _Mark:
             self.waiting, self.taken, self.accepted = waiting, taken, stream.accepted
         return moved
 
-    def lookAtClose(self, now: float) -> None:
-        """The same for a stream that closes."""
+    def lookAtClose(self, now: float, entered: float) -> None:
+        """
+        The same for a stream that closes.
+
+        @param entered: When it began to.
+        """
         mode = self.stream.mode
         if mode is Mode.ABORTED:
             self.aborted = min(self.aborted, now)
         elif mode is not Mode.LOST and not self.stream.closeIfThrough():
+            before = self.waiting
             self.look(now)
             if not self.waiting:
-                self.settled = min(self.settled, now)
+                self.settled = min(self.settled, now if before else entered)
 
     def polled(self) -> bool:
         """Whether nothing but delivery, of which no event tells, is waited for."""
@@ -187,7 +192,9 @@ class Watch(Entry):
     """
     The deadlines of one session and its streams.
 
+    @ivar opened: When it was made, at accept, in the seconds of the wheel.
     @ivar pace: How fast its streams may discard.
+    @ivar streams: Those it watches over; to be added to as they come.
     """
 
     __slots__ = (
@@ -199,59 +206,52 @@ class Watch(Entry):
         "_marks",
         "_moved",
         "_next",
-        "_opened",
         "_owner",
         "_poll",
         "_row",
-        "_streams",
         "_waitUntil",
         "_wheel",
+        "opened",
         "pace",
+        "streams",
     )
 
     def __init__(
         self, wheel: Wheel, pace: Pace, limits: Limits, owner: WatchOwner
     ) -> None:
-        super().__init__()
+        # What Entry does, without a call.
+        self._slot = None
         self.pace = pace
+        self.streams: list[Stream] = []
         self._wheel = wheel
         self._limits = limits
         self._owner: WatchOwner | None = owner
-        self._streams: tuple[Stream, ...] = ()
         self._marks: list[_Mark] | None = None
         self._row = _NOTHING
-        self._opened = now = wheel.now()
+        self.opened = now = wheel.now()
         self._entered = self._moved = now
         self._livesUntil = now + limits.maxLifetime if limits.maxLifetime else inf
         self._waitUntil = self._dialUntil = self._next = inf
         self._counted = 0
         self._poll = _FIRST_POLL
 
-    def age(self) -> float:
-        """Seconds since it was made, at accept."""
-        return self._wheel.now() - self._opened
-
-    def add(self, stream: Stream) -> None:
-        """Watch over a stream too, until it is lost."""
-        self._streams = (*self._streams, stream)
-        self._marks = None
-
-    def dialWithin(self, seconds: float) -> None:
-        """Let L{Limit.DIAL} be due some time from now, unless that is set already."""
-        if self._dialUntil == inf:
-            self._dialUntil = self._wheel.now() + seconds
-
-    def wait(self, row: Row, seconds: float) -> None:
+    def wait(self, row: Row, seconds: float, dial: float = inf) -> None:
         """
         Enter a state that is a wait.
 
         @param row: The limits of the state.
-        @param seconds: For the first of them.
+        @param seconds: For the one of them that is a wait.
+        @param dial: Seconds for L{Limit.DIAL}, unless it is set already.
         """
         self._row = row
         self._entered = now = self._wheel.now()
-        self._waitUntil = now + seconds
-        self._lookBy(min(self._waitUntil, self._dialUntil, self._livesUntil))
+        when = self._waitUntil = now + seconds
+        if self._dialUntil == inf:
+            self._dialUntil = now + dial
+        when = min(when, self._dialUntil, self._livesUntil)
+        if when < self._next:
+            self._next = when
+            self._wheel.schedule(self, when)
 
     def relay(self, row: Row) -> None:
         """
@@ -263,30 +263,46 @@ class Watch(Entry):
         if self._row.every == inf:
             # So that the first look can tell whether anything has moved yet.
             self._moved = now
-            self._counted = self._count()
             self._dialUntil = inf
+            self._counted = 0
+            for stream in self.streams:
+                self._counted += stream.received + stream.accepted
         self._row = row
-        self._lookBy(min(now + row.every, self._livesUntil))
+        when = min(now + row.every, self._livesUntil)
+        if when < self._next:
+            self._next = when
+            self._wheel.schedule(self, when)
 
-    def closing(self, row: Row) -> None:
+    def closing(self, row: Row, soon: bool) -> None:
         """
         Enter the state in which what is left of the streams is closed.
 
         @param row: The limits of the state.
+        @param soon: Whether something may be over before long that no event
+            tells of.
         """
         self._row = row
-        self._entered = self._wheel.now()
-        self.lookSoon()
+        self._entered = now = self._wheel.now()
+        when = now + min(self._limits.closeTimeout, LINGER) / _LOOKS
+        if soon:
+            when = now + _FIRST_POLL
+            self._poll = _FIRST_POLL
+        when = min(when, self._livesUntil)
+        if when < self._next:
+            self._next = when
+            self._wheel.schedule(self, when)
 
     def lookSoon(self) -> None:
         """Look within milliseconds: something may be delivered any moment."""
-        self._poll = _FIRST_POLL
-        self._lookBy(self._wheel.now() + _FIRST_POLL)
+        when = self._wheel.now() + self._poll
+        if when < self._next:
+            self._next = when
+            self._wheel.schedule(self, when)
 
     def close(self) -> None:
         """Watch no more."""
         self._owner = None
-        self._streams = ()
+        self.streams = []
         self._marks = None
         self._wheel.cancel(self)
 
@@ -297,32 +313,26 @@ class Watch(Entry):
         self._next = inf
         now = self._wheel.now()
         self._look(now)
-        for limit in self._row.limits:
-            if self._when(limit) <= now:
-                self._reached(limit, now)
-                break
+        first = min(self._row.limits, key=self._when, default=None)
+        if first is not None and self._when(first) <= now:
+            self._reached(first, now)
         if self._owner is not None:
-            self._lookBy(self._nextLook(now))
-
-    def _lookBy(self, when: float) -> None:
-        if when < self._next or not self.scheduled:
-            self._next = when
-            if when != inf:
-                self._wheel.schedule(self, when)
-
-    def _count(self) -> int:
-        return sum(stream.received + stream.accepted for stream in self._streams)
+            when = self._nextLook(now)
+            if when < self._next:
+                self._next = when
+            self._wheel.schedule(self, when)
 
     def _look(self, now: float) -> None:
         """Bring the marks up to date."""
-        if self._marks is None:
-            self._marks = [_Mark(stream, now) for stream in self._streams]
-            if self._counted != self._count():
+        if self._marks is None or len(self._marks) != len(self.streams):
+            self._marks = [_Mark(stream, now) for stream in self.streams]
+            counted = sum(each.received + each.accepted for each in self.streams)
+            if counted != self._counted:
                 self._moved = now
         closing = Limit.DELIVERY in self._row.limits
         for mark in self._marks:
             if closing:
-                mark.lookAtClose(now)
+                mark.lookAtClose(now, self._entered)
             elif mark.look(now):
                 self._moved = now
 

@@ -34,10 +34,11 @@ class End(StrEnum):
     @property
     def normal(self) -> bool:
         """Whether one of the two sides simply finished."""
-        return self in _NORMAL
+        return self in NORMAL_ENDS
 
 
-_NORMAL = frozenset({End.CLIENT_CLOSED, End.BACKEND_CLOSED})
+NORMAL_ENDS = frozenset({End.CLIENT_CLOSED, End.BACKEND_CLOSED})
+"""Those by which one of the two sides simply finished."""
 
 
 @frozen

@@ -1,0 +1,116 @@
+"""What a connection costs: calls of our own, and what is left of it afterwards."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import weakref
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from stories import A, Story
+
+import lbproxy
+from lbproxy import End, testing
+
+PACKAGE = str(Path(lbproxy.__file__).parent)
+MOST_CALLS = 90
+"""
+Calls of functions of lbproxy's own for a connection with one request; a budget
+that was set beforehand, when a measured sketch of the same work needed far less.
+"""
+
+
+def request(story: Story) -> None:
+    """One connection with one request and one answer, closed by the backend."""
+    client = story.client(b"GET / HTTP/1.0\r\n\r\n")
+    backend = story.backends[0].accepted.pop()
+    assert backend.received
+    backend.send(b"HTTP/1.0 200 OK\r\n\r\n")
+    backend.end()
+    story.settle()
+    assert client.received
+    client.end()
+    story.settle()
+    assert story.records.closes[-1].end is End.BACKEND_CLOSED
+
+
+def calls(work: Callable[[], object]) -> Counter[str]:
+    """How often each function of lbproxy's own is called, the doubles apart."""
+    counts: Counter[str] = Counter()
+
+    def count(frame, event, argument) -> None:
+        code = frame.f_code
+        if (
+            event == "call"
+            and code.co_filename.startswith(PACKAGE)
+            and code.co_filename != testing.__file__
+        ):
+            room = code.co_filename.removeprefix(PACKAGE + "/")
+            counts[f"{room}: {code.co_qualname}"] += 1
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return counts
+
+
+def test_calls() -> None:
+    """
+    A connection with one request stays within its budget of calls, in a balancer
+    that is in use: it has another connection, too.
+    """
+    story = Story(A)
+    story.client(b"x")
+    story.backends[0].accepted.clear()
+    request(story)
+    counts = calls(lambda: request(story))
+    dearest = "\n".join(f"{count:4} {name}" for name, count in counts.most_common())
+    assert counts.total() <= MOST_CALLS, f"{counts.total()} calls:\n{dearest}"
+    story.stop()
+
+
+@pytest.fixture
+def uncollected():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def ours() -> dict[int, str]:
+    """The objects of lbproxy's own that are there: what they are, by identity."""
+    return {
+        id(each): type(each).__qualname__
+        for each in gc.get_objects()
+        if str(type(each).__module__).startswith("lbproxy.")
+        and type(each).__module__ != testing.__name__
+    }
+
+
+def leftBy(story: Story) -> list[str]:
+    """What is left of one connection, though nothing was collected."""
+    for number in range(2):
+        before = ours()
+        request(story)
+        records = [weakref.ref(each) for each in story.records.closes]
+        del story.records.opens[1:], story.records.closes[:]
+        left = [name for key, name in ours().items() if key not in before]
+        if number:
+            # The first made what is made once.
+            assert [record() for record in records] == [None]
+    return left
+
+
+def test_nothingLeft(uncollected) -> None:
+    """What is over leaves nothing to the cyclic collector."""
+    story = Story(A)
+    story.client(b"x")
+    story.backends[0].accepted.clear()
+    assert leftBy(story) == []
+    del story.records.opens[1:]
+    story.stop()
