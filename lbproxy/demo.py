@@ -66,3 +66,9 @@ class Demo:
             address = cast("IPv4Address", self.ports[-1].getHost())
             backends.append(Backend(f"tcp:127.0.0.1:{address.port}", name=name))
         return tuple(backends)
+
+    def close(self) -> None:
+        """Stop listening."""
+        ports, self.ports = self.ports, []
+        for port in ports:
+            port.stopListening()

@@ -9,8 +9,9 @@ import stat
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.error import CannotListenError
+from twisted.internet import tcp
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.interfaces import (
     IListeningPort,
     IProtocolFactory,
@@ -22,6 +23,8 @@ from twisted.python.failure import Failure
 from .config.causes import cause
 from .config.endpoints import serverEndpoint
 from .config.place import Place
+from .holdings import Holdings
+from .proxy.listener import ListenerFactory
 from .streams.alpn import ignoreOffers
 from .words.description import Description
 
@@ -33,72 +36,132 @@ class CannotStart(Exception):
     """
 
 
+class OpenPort:
+    """
+    What listens on one description, for whoever holds it.
+
+    @ivar factory: Builds the protocols of its clients, for the last who took it.
+    """
+
+    _log = Logger()
+
+    def __init__(self, description: str, factory: ListenerFactory) -> None:
+        self.factory = factory
+        self._description = description
+        self._port: IListeningPort | None = None
+        self._closed = False
+        self._error: CannotStart | None = None
+        self._opened: list[Callable[[IListeningPort], object]] = []
+
+    def listen(self, endpoint: IStreamServerEndpoint) -> None:
+        """
+        Begin to listen.
+
+        @raise CannotStart: If it is clear already that it cannot be.
+        """
+        atOnce = True
+
+        def failed(reason: Failure) -> None:
+            error = _cannotListen(self._description, _cause(reason))
+            if atOnce:
+                self._error = error
+            else:
+                self._log.critical("{error}", error=str(error))
+
+        maybeDeferred(_listen, endpoint, self.factory).addCallbacks(
+            self._listening, failed
+        )
+        atOnce = False
+        if self._error is not None:
+            raise self._error
+
+    def whenOpen(self, opened: Callable[[IListeningPort], object]) -> None:
+        """Call something with the port, now or when it listens."""
+        if self._port is not None:
+            opened(self._port)
+        else:
+            self._opened.append(opened)
+
+    def close(self) -> Deferred[Any]:
+        """Stop listening; fires when the address is free."""
+        self._closed = True
+        port, self._port = self._port, None
+        return succeed(None) if port is None else closePort(port)
+
+    def _listening(self, port: IListeningPort) -> None:
+        if self._closed:
+            closePort(port)
+            return
+        self._port = port
+        opened, self._opened = self._opened, []
+        for each in opened:
+            each(port)
+
+
 class Ports:
     """
-    The open ports of one service.
+    The ports of one process, held by generations.
 
     Most endpoints listen at once, so that failing to is an error at start-up;
     those that take their time are heard of when they are ready.
     """
 
-    _log = Logger()
-
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._open: list[IListeningPort] = []
-        self._closed = False
+        self._holdings: Holdings[OpenPort] = Holdings()
 
-    def listen(
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._holdings)
+
+    def take(
         self,
         description: str,
-        factory: IProtocolFactory,
         backlog: int,
         place: Place,
-        opened: Callable[[IListeningPort], object],
-    ) -> None:
+        make: Callable[[], ListenerFactory],
+    ) -> OpenPort:
         """
-        Listen on one endpoint.
+        Hold the port of a description; it is opened if nobody holds it yet.
 
         @param backlog: Unless the description names one.
         @param place: Where the description was written.
-        @param opened: Told of the port, now or later.
+        @param make: Makes the factory of a port that is opened.
         @raise CannotStart: If it is clear already that it cannot be listened on.
         @raise ConfigurationError: If there is no such endpoint.
         """
-        atOnce: list[CannotStart] | None = []
 
-        def failed(reason: Failure) -> None:
-            error = _cannotListen(description, _cause(reason))
-            if atOnce is None:
-                self._log.critical("{error}", error=str(error))
-            else:
-                atOnce.append(error)
+        def opened() -> OpenPort:
+            _replaceStaleSocket(description)
+            endpoint = serverEndpoint(self._reactor, description, place, backlog)
+            port = OpenPort(description, make())
+            port.listen(endpoint)
+            return port
 
-        def listening(port: IListeningPort) -> None:
-            if self._closed:
-                port.stopListening()
-            else:
-                self.add(port)
-                opened(port)
+        return self._holdings.take(description, opened)
 
-        _replaceStaleSocket(description)
-        endpoint = serverEndpoint(self._reactor, description, place, backlog)
-        maybeDeferred(_listen, endpoint, factory).addCallbacks(listening, failed)
-        errors, atOnce = atOnce, None
-        if errors:
-            raise errors[0]
+    def release(self, description: str) -> Deferred[Any]:
+        """
+        Let go of a port; it is closed if nobody holds it any more.
 
-    def add(self, port: IListeningPort) -> None:
-        """Let a port that is open already be closed with the others."""
-        self._open.append(port)
+        @return: Fires when that is done.
+        """
+        port = self._holdings.release(description)
+        return succeed(None) if port is None else port.close()
 
-    def close(self) -> Deferred[Any]:
-        """Close them all; fires when they are closed."""
-        self._closed = True
-        ports, self._open = self._open, []
-        return DeferredList(
-            [maybeDeferred(port.stopListening) for port in ports], consumeErrors=True
-        )
+
+def closePort(port: IListeningPort) -> Deferred[Any]:
+    """
+    Close a port.  Twisted's own ports close a turn of the reactor later when they
+    are asked to, and until then their address is taken; so they are closed in
+    the way in which the reactor closes what is left when it stops.
+
+    @return: Fires when it is closed.
+    """
+    if isinstance(port, tcp.Port):
+        port.connectionLost(Failure(ConnectionDone()))
+        return succeed(None)
+    return maybeDeferred(port.stopListening)
 
 
 def _listen(

@@ -14,39 +14,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, succeed
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
-from .balance.pool import Pool
-from .config.causes import cause
 from .config.check import checkConfiguration
 from .config.commandline import configurationFromEndpoints
 from .config.file import loadConfiguration
-from .config.model import (
-    Configuration,
-    ListenerConfiguration,
-    PoolConfiguration,
-)
-from .config.plugins import buildPicker, namedRouter
-from .demo import ADVICE, Demo
+from .config.model import Configuration
+from .generation import Generation, Plugins, Process
 from .interfaces import IBackendPicker, IConnectionObserver, IRouter
-from .observe.accesslog import AccessLog
-from .observe.endslog import EndsLog
-from .observe.observers import Observers
-from .ports import CannotStart, Ports
-from .proxy.capacity import Capacity, affordable
-from .proxy.dialer import Dialer, DialOptions
-from .proxy.listener import ListenerFactory, toAddress
-from .proxy.pluginerrors import PluginErrors
-from .proxy.policy import Destination, Policy, SessionOptions
-from .streams.alarm import alarmFor
-from .streams.pace import Pace
-from .streams.socketoptions import tune
-from .streams.watch import Limits
-from .streams.wheel import Wheel
-from .words.backend import Backend
-from .words.connection import Address, End
+from .words.connection import Address
 
 
 class LoadBalancer(Service):
@@ -58,8 +35,6 @@ class LoadBalancer(Service):
     deferred fires after the last connection is gone.
 
     @ivar configuration: What it was made from.
-    @ivar addresses: Where it listens, in the order of configuration; this is
-        how to learn which port C{tcp:0} has become.
     """
 
     _log = Logger()
@@ -83,21 +58,20 @@ class LoadBalancer(Service):
         """
         checkConfiguration(reactor, configuration)
         self.configuration = configuration
-        self._reactor = reactor
-        self._pickers = dict(pickers or {})
-        self._routers = dict(routers or {})
-        self._wheel = Wheel(alarmFor(reactor))
-        self._pace = Pace(self._wheel)
-        self._errors = PluginErrors(self._wheel)
-        self._accessLog: AccessLog | None = None
-        if configuration.accessLog != "none":
-            self._accessLog = AccessLog(configuration.accessLog, reactor.seconds)
-        self._endsLog = EndsLog(self._wheel)
-        logs = [self._endsLog, self._accessLog]
-        self._observers = Observers([*filter(None, logs), *observers], self._errors)
-        self.addresses: list[Address] = []
-        self._ports: Ports | None = None
-        self._factories: list[ListenerFactory] = []
+        self._plugins = Plugins(
+            dict(pickers or {}), dict(routers or {}), tuple(observers)
+        )
+        self._process = Process(reactor)
+        self._generation: Generation | None = None
+        self._leaving: list[Generation] = []
+
+    @property
+    def addresses(self) -> list[Address]:
+        """
+        Where it listens, in the order of configuration; this is how to learn
+        which port C{tcp:0} has become.
+        """
+        return [] if self._generation is None else self._generation.addresses
 
     @classmethod
     def fromFile(cls, reactor: Any, path: str, **arguments: Any) -> Self:
@@ -142,14 +116,14 @@ class LoadBalancer(Service):
 
         @raise CannotStart: If that is not possible; then nothing is listening.
         """
-        if self._ports is not None:
-            return
-        self._ports = Ports(self._reactor)
-        try:
-            self._start(self._ports)
-        except BaseException:
-            self._close()
-            raise
+        if self._generation is None:
+            generation = Generation(self._process, self.configuration, self._plugins)
+            try:
+                generation.start()
+            except BaseException:
+                self._rest()
+                raise
+            self._generation = generation
 
     def startService(self) -> None:
         """Listen, unless that was done with privileges already."""
@@ -157,139 +131,63 @@ class LoadBalancer(Service):
         super().startService()
 
     def stopService(self) -> Deferred[Any]:
-        """Stop listening, and cut all connections off; fires when all is gone."""
+        """
+        Stop listening, and cut all connections off.
+
+        @return: Fires when all is gone: within C{close-timeout} and a second,
+            whatever the transports do.
+        """
         super().stopService()
-        closed = self._close()
-        connections = sum(factory.abort(End.DRAINED) for factory in self._factories)
+        self._leave()
+        connections = sum(generation.abort() for generation in list(self._leaving))
         if connections:
             self._log.info("Cut off {connections} connections", connections=connections)
-        over: list[Deferred[Any]] = [each.whenIdle() for each in self._factories]
-        return DeferredList([closed, *over]).addCallback(self._stopped)
+        return self._whenGone()
+
+    def drain(self, timeout: float) -> Deferred[Any]:
+        """
+        Stop listening, let the connections under way finish, and cut off those
+        that are left after some time.  C{startService} may be called again at
+        any time, or C{stopService}, which cuts them off at once.
+
+        @param timeout: Seconds; 0 cuts them off at once.
+        @return: Fires when all is gone.
+        """
+        self._leave()
+        leaving = list(self._leaving)
+        end = self._process.wheel.call(
+            timeout, lambda: [generation.abort() for generation in leaving]
+        )
+
+        def gone(result: Any) -> Any:
+            end.cancel()
+            return result
+
+        return self._whenGone().addCallback(gone)
 
     def reopenLogs(self) -> None:
         """
         Begin the access log anew if its file was moved away; otherwise that is
         found out by the next line.
         """
-        if self._accessLog is not None:
-            self._accessLog.reopen()
+        for generation in (*self._leaving, *filter(None, [self._generation])):
+            generation.reopenLogs()
 
-    def _close(self) -> Deferred[Any]:
-        ports, self._ports = self._ports, None
-        self.addresses.clear()
-        return succeed(None) if ports is None else ports.close()
+    def _leave(self) -> None:
+        """Let the present generation, if there is one, accept nobody any more."""
+        generation, self._generation = self._generation, None
+        if generation is not None:
+            self._leaving.append(generation)
+            generation.whenGone().addCallback(lambda _: self._left(generation))
+            generation.stopAccepting()
 
-    def _stopped(self, result: object) -> None:
-        self._factories.clear()
-        self._endsLog.close()
-        self._errors.close()
-        self._wheel.close()
-        if self._accessLog is not None:
-            self._accessLog.close()
+    def _left(self, generation: Generation) -> None:
+        self._leaving.remove(generation)
+        self._rest()
 
-    # Starting.
+    def _rest(self) -> None:
+        if self._generation is None and not self._leaving:
+            self._process.rest()
 
-    def _start(self, ports: Ports) -> None:
-        self._openAccessLog()
-        most = self.configuration.process.maxConnections or affordable()
-        capacity = Capacity(self._wheel, min(most, affordable()))
-        dialer = Dialer(self._reactor)
-        destinations = {
-            pool.name: self._destination(pool, ports)
-            for pool in self.configuration.pools
-        }
-        for listener in self.configuration.listeners:
-            policy = Policy(
-                destinations=destinations,
-                pool=listener.pool,
-                router=self._router(listener),
-                options=self._sessionOptions(listener),
-                dialer=dialer,
-                wheel=self._wheel,
-                pace=self._pace,
-                seconds=self._reactor.seconds,
-                observer=self._observers,
-                errors=self._errors,
-                exhausted=capacity.exhausted,
-            )
-            factory = ListenerFactory(listener.name, policy, capacity)
-            self._factories.append(factory)
-
-            def opened(
-                port: IListeningPort, listener: ListenerConfiguration = listener
-            ) -> None:
-                # Accepted sockets inherit what is set here.
-                tune(port, listener.keepalive)
-                capacity.watch(port)
-                address = toAddress(port.getHost())
-                self.addresses.append(address)
-                self._log.info(
-                    "Listener {listener} listens on {address} for pool {pool}",
-                    listener=listener.name,
-                    address=str(address),
-                    pool=listener.pool,
-                )
-
-            place = listener.place.key("listen")
-            for description in listener.listen:
-                ports.listen(description, factory, listener.backlog, place, opened)
-
-    def _openAccessLog(self) -> None:
-        if self._accessLog is not None:
-            try:
-                self._accessLog.open()
-            except OSError as error:
-                raise CannotStart(f"access log: {cause(error)}") from None
-
-    def _destination(self, configured: PoolConfiguration, ports: Ports) -> Destination:
-        picker = self._pickers.get(configured.name)
-        if picker is None:
-            picker = buildPicker(configured.picker, configured.place.key("picker"))
-        backends = configured.backends
-        if not backends:
-            demo = Demo(self._reactor)
-            backends = demo.start()
-            for port in demo.ports:
-                ports.add(port)
-            self._log.info("No backends were named. {advice}", advice=ADVICE)
-        self._log.info(
-            "Pool {pool} picks by {picker} among {backends}",
-            pool=configured.name,
-            picker=str(configured.picker),
-            backends=", ".join(map(_described, backends)),
-        )
-        return Destination(
-            Pool(configured.name, backends, picker),
-            DialOptions(
-                connectTimeout=configured.connectTimeout,
-                retries=configured.retries,
-                dialDeadline=configured.dialDeadline,
-            ),
-        )
-
-    def _router(self, listener: ListenerConfiguration) -> IRouter | None:
-        given = self._routers.get(listener.name)
-        if given is not None or listener.router is None:
-            return given
-        return namedRouter(listener.router, listener.place.key("router"))
-
-    def _sessionOptions(self, listener: ListenerConfiguration) -> SessionOptions:
-        process = self.configuration.process
-        return SessionOptions(
-            routeTimeout=process.routeTimeout,
-            pickTimeout=process.pickTimeout,
-            keepalive=listener.keepalive,
-            halfClose=listener.halfClose,
-            limits=Limits(
-                idleTimeout=listener.idleTimeout,
-                maxLifetime=listener.maxLifetime,
-                halfCloseTimeout=listener.halfCloseTimeout,
-                stallTimeout=listener.stallTimeout,
-                closeTimeout=process.closeTimeout,
-            ),
-        )
-
-
-def _described(backend: Backend) -> str:
-    name, connect = backend.name, backend.connect
-    return connect if name == connect else f"{name} ({connect})"
+    def _whenGone(self) -> Deferred[Any]:
+        return DeferredList([each.whenGone() for each in self._leaving])

@@ -527,7 +527,7 @@ class SocketWorld(World):
             path.unlink()
         # A dial that was given up closes its socket a turn of the reactor later.
         self.until(lambda: descriptors() <= self._descriptors)
-        assert not len(self.balancer._wheel)
+        assert not len(self.balancer._process.wheel)
 
 
 def descriptors() -> int:

@@ -16,7 +16,7 @@ from lbproxy import (
 )
 from lbproxy.balance.pool import Pool
 from lbproxy.config.file import configurationFromText
-from lbproxy.proxy.session import Session
+from lbproxy.proxy.listener import Sessions
 from lbproxy.testing import Far, MemoryNetwork, ScriptedBackend
 
 A, B, C = "tcp:10.0.0.1:80", "tcp:10.0.0.2:80", "tcp:10.0.0.3:80"
@@ -94,14 +94,14 @@ class Story:
         self.network.settle(seconds)
 
     @property
-    def sessions(self) -> set[Session]:
+    def sessions(self) -> Sessions:
         """Those under way."""
-        return self.balancer._factories[0].sessions
+        return self.balancer._generation.sessions
 
     @property
     def pool(self) -> Pool:
         """The pool C{web}."""
-        return self.balancer._factories[0]._policy.destinations["web"].pool
+        return self.balancer._generation._destinations["web"].pool
 
     @property
     def end(self) -> Connection:

@@ -18,7 +18,18 @@ FLOORS = [
     {"balance", "streams"},
     {"proxy"},
     {"admin", "observe", "discovery", "health"},
-    {"config", "demo", "logfile", "ports", "service", "signals", "tap", "testing"},
+    {
+        "config",
+        "demo",
+        "generation",
+        "holdings",
+        "logfile",
+        "ports",
+        "service",
+        "signals",
+        "tap",
+        "testing",
+    },
 ]
 """From the ground up."""
 

@@ -8,10 +8,14 @@ import pytest
 from twisted.internet.protocol import Factory
 
 from lbproxy.config.place import Place
-from lbproxy.ports import CannotStart, Ports
+from lbproxy.ports import CannotStart, OpenPort, Ports
 from lbproxy.testing import MemoryNetwork
 
 PLACE = Place("test")
+
+
+def take(network: MemoryNetwork, description: str) -> OpenPort:
+    return Ports(network).take(description, 1, PLACE, Factory)
 
 
 @pytest.mark.parametrize("kind", ["file", "directory"])
@@ -19,20 +23,25 @@ def test_notASocket(kind: str, tmp_path: Path) -> None:
     """What is not a socket is never removed to make room for one."""
     path = tmp_path / "precious"
     path.touch() if kind == "file" else path.mkdir()
-    ports = Ports(MemoryNetwork())
     with pytest.raises(CannotStart, match="not a socket"):
-        ports.listen(f"unix:{path}", Factory(), 1, PLACE, print)
+        take(MemoryNetwork(), f"unix:{path}")
     assert path.exists()
 
 
-def test_closing() -> None:
-    """What was opened is closed, and can be opened again."""
+def test_holding() -> None:
+    """A port that two hold is open until both have let go, and then is free."""
     network = MemoryNetwork()
-    opened: list = []
     ports = Ports(network)
-    ports.listen("tcp:80", Factory(), 1, PLACE, opened.append)
-    assert len(opened) == 1
-    assert ports.close().called
+    opened: list = []
+    for _ in range(2):
+        ports.take("tcp:80", 1, PLACE, Factory).whenOpen(opened.append)
+    assert len(ports) == 1
+    assert opened[0] is opened[1]
+    assert ports.release("tcp:80").called
+    with pytest.raises(CannotStart):
+        take(network, "tcp:80")
+    assert ports.release("tcp:80").called
+    assert not len(ports)
     network.listenTCP(80, Factory())
 
 
@@ -41,4 +50,4 @@ def test_taken() -> None:
     network = MemoryNetwork()
     network.listenTCP(80, Factory())
     with pytest.raises(CannotStart, match="cannot listen on tcp:80: Address in use"):
-        Ports(network).listen("tcp:80", Factory(), 1, PLACE, print)
+        take(network, "tcp:80")

@@ -91,6 +91,17 @@ class Capacity:
             if self.paused:
                 port.pauseProducing()
 
+    def forget(self, port: object) -> None:
+        """A port is about to be closed."""
+        self._ports = [each for each in self._ports if each is not port]
+
+    def close(self) -> None:
+        """Let nothing be left to come; for when the last port is closed."""
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+        self.paused = False
+
     def taken(self) -> None:
         """A connection was accepted."""
         self._count += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -9,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 
+from ..interfaces import IConnectionObserver
 from ..streams.stream import Stream
 from ..streams.transports import TransportStream
 from ..words.connection import Address, Connection, End
@@ -32,24 +34,27 @@ class ListenerFactory(ServerFactory):
     """
     Builds a client-side protocol, and with it a session, for each client.
 
-    @ivar sessions: Those under way.
+    @ivar policy: Of the sessions to come; those that have begun keep theirs.
+    @ivar sessions: Where the sessions to come belong.
     """
 
     noisy = False
 
-    def __init__(self, name: str, policy: Policy, capacity: Capacity) -> None:
+    def __init__(self, name: str, policy: Policy, sessions: Sessions) -> None:
         """
         @param name: The listener's, as logs and records have it.
         """
-        self.sessions: set[Session] = set()
-        self._awaitingIdle: list[Deferred[None]] = []
+        self.use(name, policy, sessions)
+
+    def use(self, name: str, policy: Policy, sessions: Sessions) -> None:
+        """Let the clients to come be served by another policy."""
         self._name = name
-        self._policy = policy
-        self._capacity = capacity
+        self.policy = policy
+        self.sessions = sessions
 
     def buildProtocol(self, addr: IAddress | None) -> ClientStream:
         """The protocol for a client that has just been accepted."""
-        policy = self._policy
+        policy = self.policy
         connection = Connection(
             id=next(_IDS),
             listener=self._name,
@@ -61,11 +66,25 @@ class ListenerFactory(ServerFactory):
             local=_UNKNOWN,
             opened=policy.seconds(),
         )
-        return ClientStream(Session(policy, connection, self))
+        return ClientStream(Session(policy, connection, self.sessions))
+
+
+class Sessions:
+    """The sessions of one running configuration: they are counted and told of."""
+
+    def __init__(self, capacity: Capacity, observer: IConnectionObserver) -> None:
+        self._capacity = capacity
+        self._observer = observer
+        self._sessions: set[Session] = set()
+        self._awaitingIdle: list[Deferred[None]] = []
+
+    def __iter__(self) -> Iterator[Session]:
+        """Go through those under way."""
+        return iter(tuple(self._sessions))
 
     def sessionBegun(self, session: Session, client: Stream) -> None:
         """A client's transport is there."""
-        self.sessions.add(session)
+        self._sessions.add(session)
         self._capacity.taken()
         local = client.transport.getHost()
         session.connection.local = (
@@ -74,13 +93,13 @@ class ListenerFactory(ServerFactory):
             else toAddress(local)
         )
         session.watch.streams.append(client)
-        self._policy.observer.opened(session.connection)
+        self._observer.opened(session.connection)
 
     def sessionOver(self, session: Session) -> None:
         """Both sides of a session are gone."""
-        self.sessions.discard(session)
+        self._sessions.discard(session)
         self._capacity.released()
-        if not self.sessions:
+        if not self._sessions:
             awaiting, self._awaitingIdle = self._awaitingIdle, []
             for idle in awaiting:
                 idle.callback(None)
@@ -91,7 +110,7 @@ class ListenerFactory(ServerFactory):
 
         @return: How many there were.
         """
-        sessions = list(self.sessions)
+        sessions = list(self)
         for session in sessions:
             session.abort(end)
         return len(sessions)
@@ -99,7 +118,7 @@ class ListenerFactory(ServerFactory):
     def whenIdle(self) -> Deferred[None]:
         """Fires when there is no session under way."""
         idle: Deferred[None] = Deferred()
-        if self.sessions:
+        if self._sessions:
             self._awaitingIdle.append(idle)
         else:
             idle.callback(None)

@@ -54,12 +54,12 @@ def test_idsDifferInAProcess() -> None:
 def test_idle() -> None:
     """A listener says when its last connection is gone."""
     story = Story(A)
-    (factory,) = story.balancer._factories
-    assert factory.whenIdle().called
+    sessions = story.sessions
+    assert sessions.whenIdle().called
     story.client()
-    idle = factory.whenIdle()
+    idle = sessions.whenIdle()
     assert not idle.called
-    assert factory.abort(End.DRAINED) == 1
+    assert sessions.abort(End.DRAINED) == 1
     story.settle()
     assert idle.called
     story.stop()

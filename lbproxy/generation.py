@@ -1,0 +1,345 @@
+"""
+One running configuration: its ports, pools, logs and sessions.
+
+A generation is started once and is gone once::
+
+    new --> running --> leaving --> gone
+     |         start       stopAccepting, then idle or aborted
+     +--> gone             start has failed: nothing is left open or held
+
+What the process has only one of outlives its generations (L{Process}).  Ports and
+pools are held by name; what the next generation takes over stays open, and what
+no generation holds any more is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from attrs import Factory, define, field, frozen
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from .balance.pool import Pool
+from .config.causes import cause
+from .config.model import Configuration, ListenerConfiguration, PoolConfiguration
+from .config.plugins import buildPicker, namedRouter
+from .demo import ADVICE, Demo
+from .holdings import Holdings
+from .interfaces import IBackendPicker, IConnectionObserver, IRouter
+from .observe.accesslog import AccessLog
+from .observe.endslog import EndsLog
+from .observe.observers import Observers
+from .ports import CannotStart, Ports
+from .proxy.capacity import Capacity, affordable
+from .proxy.dialer import Dialer, DialOptions
+from .proxy.listener import ListenerFactory, Sessions, toAddress
+from .proxy.pluginerrors import PluginErrors
+from .proxy.policy import Destination, Policy, SessionOptions
+from .streams.alarm import alarmFor
+from .streams.pace import Pace
+from .streams.socketoptions import tune
+from .streams.watch import Limits
+from .streams.wheel import Wheel
+from .words.backend import Backend
+from .words.connection import Address, End
+
+
+@define(eq=False)
+class HeldPool:
+    """A pool, and the demo services it is for, if it is the demo's."""
+
+    pool: Pool
+    demo: Demo | None = None
+
+    def close(self) -> None:
+        """Nobody holds it any more."""
+        self.pool.close()
+        if self.demo is not None:
+            self.demo.close()
+
+
+@define(eq=False)
+class Process:
+    """
+    What a balancer has only one of, however many generations it has.
+
+    @ivar reactor: Listens, connects and knows the time of day.
+    """
+
+    reactor: Any
+    wheel: Wheel = field(init=False)
+    pace: Pace = field(init=False)
+    errors: PluginErrors = field(init=False)
+    capacity: Capacity = field(init=False)
+    dialer: Dialer = field(init=False)
+    ports: Ports = field(init=False)
+    pools: Holdings[HeldPool] = Factory(Holdings)
+
+    def __attrs_post_init__(self) -> None:
+        self.wheel = Wheel(alarmFor(self.reactor))
+        self.pace = Pace(self.wheel)
+        self.errors = PluginErrors(self.wheel)
+        self.capacity = Capacity(self.wheel, 1)
+        self.dialer = Dialer(self.reactor)
+        self.ports = Ports(self.reactor)
+
+    def rest(self) -> None:
+        """Let nothing be left to come, since there is no generation any more."""
+        self.errors.close()
+        self.capacity.close()
+        self.wheel.close()
+
+
+@frozen(eq=False)
+class Plugins:
+    """
+    Objects that a program has handed in.
+
+    @ivar pickers: Instead of those of the configuration, by pool.
+    @ivar routers: Instead of those of the configuration, by listener.
+    @ivar observers: Told of every connection, besides the logs.
+    """
+
+    pickers: Mapping[str, IBackendPicker]
+    routers: Mapping[str, IRouter]
+    observers: tuple[IConnectionObserver, ...]
+
+
+class Generation:
+    """
+    One running configuration.
+
+    @ivar addresses: Where it listens, in the order of configuration.
+    @ivar sessions: Those under way.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, process: Process, configuration: Configuration, plugins: Plugins
+    ) -> None:
+        self.addresses: list[Address] = []
+        self._process = process
+        self._configuration = configuration
+        self._plugins = plugins
+        self._accessLog: AccessLog | None = None
+        if configuration.accessLog != "none":
+            self._accessLog = AccessLog(configuration.accessLog, process.wheel.now)
+        self._endsLog = EndsLog(process.wheel)
+        logs: Iterable[IConnectionObserver | None] = (self._endsLog, self._accessLog)
+        self._observers = Observers(
+            [*filter(None, logs), *plugins.observers], process.errors
+        )
+        self.sessions = Sessions(process.capacity, self._observers)
+        self._destinations: dict[str, Destination] = {}
+        self._pools: list[str] = []
+        self._listening: list[str] = []
+        self._opened: list[IListeningPort] = []
+        self._gone: list[Deferred[None]] = []
+        self._isGone = False
+
+    def start(self) -> None:
+        """
+        Open the log, take the pools, and listen.
+
+        @raise CannotStart: If that is not possible; then nothing is left open.
+        @raise ConfigurationError: If something that is configured cannot be made.
+        """
+        try:
+            self._openAccessLog()
+            most = self._configuration.process.maxConnections or affordable()
+            self._process.capacity.limit = min(most, affordable())
+            for pool in self._configuration.pools:
+                self._destinations[pool.name] = self._destination(pool)
+            for listener in self._configuration.listeners:
+                self._listen(listener)
+        except BaseException:
+            self.stopAccepting()
+            self._letGo()
+            raise
+
+    def stopAccepting(self) -> Deferred[Any]:
+        """
+        Let go of the ports: no new clients come in.
+
+        @return: Fires when those are closed that nobody else holds.
+        """
+        listening, self._listening = self._listening, []
+        for port in self._opened:
+            self._process.capacity.forget(port)
+        self._opened.clear()
+        self.addresses.clear()
+        closed = DeferredList(
+            [self._process.ports.release(each) for each in listening],
+            consumeErrors=True,
+        )
+        return closed.addCallback(lambda _: self.sessions.whenIdle()).addCallback(
+            lambda _: self._letGo()
+        )
+
+    def abort(self) -> int:
+        """
+        Cut all connections off, when no new ones are accepted any more.
+
+        @return: How many there were.
+        """
+        # First, so that a picker that was handed in is free for the next one.
+        self._releasePools()
+        return self.sessions.abort(End.DRAINED)
+
+    def whenGone(self) -> Deferred[None]:
+        """Fires when the last connection is gone, and all is closed."""
+        gone: Deferred[None] = Deferred()
+        if self._isGone:
+            gone.callback(None)
+        else:
+            self._gone.append(gone)
+        return gone
+
+    def reopenLogs(self) -> None:
+        """Begin the access log anew if its file was moved away."""
+        if self._accessLog is not None:
+            self._accessLog.reopen()
+
+    # Starting.
+
+    def _openAccessLog(self) -> None:
+        if self._accessLog is not None:
+            try:
+                self._accessLog.open()
+            except OSError as error:
+                raise CannotStart(f"access log: {cause(error)}") from None
+
+    def _destination(self, configured: PoolConfiguration) -> Destination:
+        make = partial(self._pool, configured)
+        held = self._process.pools.take(configured.name, make)
+        self._pools.append(configured.name)
+        return Destination(
+            held.pool,
+            DialOptions(
+                connectTimeout=configured.connectTimeout,
+                retries=configured.retries,
+                dialDeadline=configured.dialDeadline,
+            ),
+        )
+
+    def _pool(self, configured: PoolConfiguration) -> HeldPool:
+        picker = self._plugins.pickers.get(configured.name)
+        if picker is None:
+            picker = buildPicker(configured.picker, configured.place.key("picker"))
+        backends, demo = configured.backends, None
+        if not backends:
+            demo = Demo(self._process.reactor)
+            backends = demo.start()
+            self._log.info("No backends were named. {advice}", advice=ADVICE)
+        self._log.info(
+            "Pool {pool} picks by {picker} among {backends}",
+            pool=configured.name,
+            picker=str(configured.picker),
+            backends=", ".join(map(_described, backends)),
+        )
+        return HeldPool(Pool(configured.name, backends, picker), demo)
+
+    def _listen(self, listener: ListenerConfiguration) -> None:
+        process = self._process
+        policy = Policy(
+            destinations=self._destinations,
+            pool=listener.pool,
+            router=self._router(listener),
+            options=_sessionOptions(self._configuration, listener),
+            dialer=process.dialer,
+            wheel=process.wheel,
+            pace=process.pace,
+            seconds=process.reactor.seconds,
+            observer=self._observers,
+            errors=process.errors,
+            exhausted=process.capacity.exhausted,
+        )
+        place = listener.place.key("listen")
+        for description in listener.listen:
+            port = process.ports.take(
+                description,
+                listener.backlog,
+                place,
+                partial(ListenerFactory, listener.name, policy, self.sessions),
+            )
+            self._listening.append(description)
+            port.factory.use(listener.name, policy, self.sessions)
+            port.whenOpen(partial(self._portOpened, listener))
+
+    def _portOpened(
+        self, listener: ListenerConfiguration, port: IListeningPort
+    ) -> None:
+        # Accepted sockets inherit what is set here.
+        tune(port, listener.keepalive)
+        self._process.capacity.watch(port)
+        self._opened.append(port)
+        address = toAddress(port.getHost())
+        self.addresses.append(address)
+        self._log.info(
+            "Listener {listener} listens on {address} for pool {pool}",
+            listener=listener.name,
+            address=str(address),
+            pool=listener.pool,
+        )
+
+    def _router(self, listener: ListenerConfiguration) -> IRouter | None:
+        given = self._plugins.routers.get(listener.name)
+        if given is not None or listener.router is None:
+            return given
+        return namedRouter(listener.router, listener.place.key("router"))
+
+    # The end.
+
+    def _releasePools(self) -> None:
+        pools, self._pools = self._pools, []
+        for name in pools:
+            held = self._process.pools.release(name)
+            if held is None:
+                continue
+            try:
+                held.close()
+            except Exception:
+                self._process.errors.tell(held.pool.picker, Failure(), "removed")
+
+    def _letGo(self) -> None:
+        """The last connection is gone."""
+        if self._isGone:
+            return
+        self._releasePools()
+        self._endsLog.close()
+        if self._accessLog is not None:
+            self._accessLog.close()
+        self._isGone = True
+        gone, self._gone = self._gone, []
+        for each in gone:
+            each.callback(None)
+
+
+def _sessionOptions(
+    configuration: Configuration, listener: ListenerConfiguration
+) -> SessionOptions:
+    process = configuration.process
+    return SessionOptions(
+        routeTimeout=process.routeTimeout,
+        pickTimeout=process.pickTimeout,
+        keepalive=listener.keepalive,
+        halfClose=listener.halfClose,
+        limits=Limits(
+            idleTimeout=listener.idleTimeout,
+            maxLifetime=listener.maxLifetime,
+            halfCloseTimeout=listener.halfCloseTimeout,
+            stallTimeout=listener.stallTimeout,
+            closeTimeout=process.closeTimeout,
+        ),
+    )
+
+
+def _described(backend: Backend) -> str:
+    name, connect = backend.name, backend.connect
+    return connect if name == connect else f"{name} ({connect})"
