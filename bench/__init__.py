@@ -1,0 +1,1 @@
+"""What lbproxy costs, and whether it survives; see README.rst beside this file."""

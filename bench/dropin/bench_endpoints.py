@@ -1,0 +1,6 @@
+"""The C{rough:} endpoints of the chaos bench, as Twisted plugins."""
+
+from bench.chaos.endpoints import RoughClients, RoughServers
+
+clients = RoughClients()
+servers = RoughServers()
