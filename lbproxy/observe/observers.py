@@ -32,7 +32,7 @@ class Observers:
         for observer in self._observers:
             try:
                 observer.opened(connection)
-            except Exception:
+            except BaseException:
                 self._errors.tell(observer, Failure(), "opened")
 
     def closed(self, connection: Connection) -> None:
@@ -40,5 +40,5 @@ class Observers:
         for observer in self._observers:
             try:
                 observer.closed(connection)
-            except Exception:
+            except BaseException:
                 self._errors.tell(observer, Failure(), "closed")

@@ -105,7 +105,7 @@ class Dial(ClientFactory):
                 stream.abort()
             elif stop is not None:
                 stop()
-        except Exception:
+        except BaseException:
             self._log.failure("A dial could not be cancelled")
 
     # What the transport, the connector and the stream tell.
@@ -194,13 +194,13 @@ class Dialer:
         if way is None:
             try:
                 way = member.way = wayTo(self._reactor, member.backend.connect, timeout)
-            except Exception:
+            except BaseException:
                 # Checked with the configuration; but a router may name anything.
                 owner.dialFailed(Failure())
                 return dial
         try:
             stop = way(dial)
-        except Exception:
+        except BaseException:
             # A plugin's endpoint may raise anything.
             dial.failed(Failure())
         else:

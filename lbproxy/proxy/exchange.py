@@ -156,7 +156,7 @@ class Exchange:
             while self._next is not None and self.state is not State.OVER:
                 (step, argument), self._next = self._next, None
                 step(argument)
-        except Exception:
+        except BaseException:
             if self._owner is not None:
                 self._owner.exchangeFailed(Failure())
         finally:
@@ -170,7 +170,7 @@ class Exchange:
         pool = self._destination.pool
         try:
             candidates = pool.candidates(self._policy.wheel.now(), self._tried)
-        except Exception:
+        except BaseException:
             # A picker that watches the membership was told, and raised.
             self._pickRaised(Failure(), "added")
             return
@@ -184,7 +184,7 @@ class Exchange:
             return
         try:
             answer = pool.picker.pick(candidates, self._connection)
-        except Exception:
+        except BaseException:
             self._pickRaised(Failure(), "pick")
             return
         if self.state is State.OVER:
@@ -286,7 +286,7 @@ class Exchange:
         """Count a failed dial against the member."""
         try:
             lease.failed(self._policy.wheel.now())
-        except Exception:
+        except BaseException:
             picker = self._destination.pool.picker
             self._policy.errors.tell(picker, Failure(), "removed")
 
@@ -337,7 +337,7 @@ class Exchange:
                 backend.finish(self._watch)
             else:
                 backend.reset(self._watch)
-        except Exception:
+        except BaseException:
             owner.exchangeFailed(Failure())
 
     # What the backend's stream tells while it is closed.

@@ -1,4 +1,10 @@
-"""What plugins raise, in the log: the first of a kind in full, then their number."""
+"""
+What plugins raise, in the log: the first of a kind in full, then their number.
+
+Wherever a plugin is called any C{BaseException} is caught: asyncio's
+C{CancelledError} is no C{Exception}, and a plugin that awaits what is asyncio's
+may well raise it.
+"""
 
 from __future__ import annotations
 

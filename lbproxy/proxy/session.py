@@ -106,7 +106,7 @@ class Session:
                 self._exchangeWith(self._policy.destinations[self._policy.pool])
             else:
                 self._route()
-        except Exception:
+        except BaseException:
             self.exchangeFailed(Failure())
 
     # Routing.
@@ -116,7 +116,7 @@ class Session:
         assert router is not None
         try:
             answer = router.route(self.connection)
-        except Exception:
+        except BaseException:
             self._policy.errors.tell(router, Failure(), "route")
             self._routeFailed(Failure())
             return
@@ -149,7 +149,7 @@ class Session:
                 self._refuse(f"there is no pool {answer!r}")
             else:
                 self._exchangeWith(self._policy.destinations[answer])
-        except Exception:
+        except BaseException:
             self.exchangeFailed(Failure())
 
     def _routeFailed(self, failure: Failure) -> None:
@@ -306,6 +306,6 @@ class Session:
         self.watch.close()
         try:
             self._policy.observer.closed(connection)
-        except Exception:
+        except BaseException:
             self._log.failure("The end of connection {id} failed", id=connection.id)
         self._owner.sessionOver(self)

@@ -53,7 +53,7 @@ class Wait:
             self._answered = self._failed = None
             try:
                 deferred.cancel()
-            except Exception:
+            except BaseException:
                 self._troubled(Failure())
             # Behind whoever else waits for it, so that nothing is reported as
             # unhandled that is of no interest any more.

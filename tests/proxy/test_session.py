@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from stories import A, B, C, Picks, Routes, Story
 from twisted.internet.defer import CancelledError, Deferred
 from zope.interface import implementer
 
-from lbproxy import Backend, End, IBackendPicker, IMembershipObserver
+from lbproxy import (
+    Backend,
+    End,
+    IBackendPicker,
+    IConnectionObserver,
+    IMembershipObserver,
+)
 
 pytestmark = pytest.mark.usefixtures("loggedFailures")
 
@@ -253,6 +261,42 @@ def test_routedToAMemberOfAPool() -> None:
     for _ in range(3):
         story.client(b"x")
     assert [member.active for member in story.pool.members] == [0, 3]
+    story.stop()
+
+
+def cancels(*_):
+    raise asyncio.CancelledError
+
+
+@implementer(IConnectionObserver)
+class Cancels:
+    opened = closed = cancels
+
+
+@pytest.mark.parametrize(
+    ("plugins", "end"),
+    [
+        ({"pickers": {"web": Picks(cancels)}}, End.PICK_FAILED),
+        ({"routers": {"front": Routes(cancels)}}, End.ROUTE_FAILED),
+        ({"pickers": {"web": Picks(lambda _: Deferred(cancels))}}, End.PICK_FAILED),
+        ({"routers": {"front": Routes(lambda: Deferred(cancels))}}, End.ROUTE_FAILED),
+        ({"observers": [Cancels()]}, End.CLIENT_CLOSED),
+    ],
+    ids=["picker", "router", "pick's canceller", "route's canceller", "observer"],
+)
+def test_whatIsNoException(plugins, end: End) -> None:
+    """
+    What asyncio raises for something cancelled is no C{Exception}; a plugin that
+    lets it through ends its client as with any other mistake, and hangs none.
+    """
+    story = Story(A, **plugins)
+    client = story.client()
+    client.end()
+    story.settle(10)
+    if story.backends[0].accepted:
+        story.backends[0].accepted[0].end()
+    story.settle(1)
+    assert story.end.end is end
     story.stop()
 
 
