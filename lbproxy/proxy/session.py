@@ -154,7 +154,9 @@ class Session:
 
     def _routeFailed(self, failure: Failure) -> None:
         self._wait = None
-        self._refuse(pluginTrouble(failure))
+        if self.state is State.ROUTING:
+            # Or the router had the service stopped before it raised.
+            self._refuse(pluginTrouble(failure))
 
     def _refuse(self, detail: str) -> None:
         self.exchangeClosing(End.ROUTE_FAILED, detail, Mode.FINISHING)

@@ -186,6 +186,8 @@ class TransportStream(Protocol):
         C{connectionLost}: read it to its end first.
         """
         descriptor = self.descriptor
+        if descriptor is None:
+            return  # It was aborted, and lost in another way before that was done.
         try:
             readOut(self, reason)
         except Exception:

@@ -492,6 +492,24 @@ def test_stopCutsOff() -> None:
     assert {each.end for each in story.records.closes} == {End.DRAINED}
 
 
+@pytest.mark.parametrize("kind", ["router", "picker"])
+def test_pluginThatStopsTheServiceAndRaises(kind: str, logged) -> None:
+    """It cuts its own client off, and that is no mistake of lbproxy's."""
+
+    def stops(*_):
+        story.balancer.stopService()
+        return fails()
+
+    if kind == "router":
+        story = Story(A, routers={"front": Routes(stops)})
+    else:
+        story = Story(A, pickers={"web": Picks(stops)})
+    assert story.client().wasReset
+    assert story.end.end is End.DRAINED
+    assert not [event for event in logged if "mistake" in event["log_format"]]
+    story.stop()
+
+
 def test_waitingClientIsReadToALimit() -> None:
     """A client that waits is read, but into one small buffer."""
     pick: Deferred = Deferred()
