@@ -1,9 +1,9 @@
 """
 Endpoint plugins as nobody should write them, and their transports.
 
-C{rough:HOW:PORT}, for servers and for clients, is TCP on the loopback interface
-under a transport that has C{write}, C{loseConnection} and nothing more.  For
-clients C{HOW} says what else is wrong with it.
+C{rough:HOST:PORT}, for servers, and C{rough:HOW:PORT}, for clients, are TCP on the
+loopback interface under a transport that has C{write}, C{loseConnection} and
+nothing more.  For clients C{HOW} says what else is wrong with it.
 """
 
 from __future__ import annotations
@@ -163,15 +163,14 @@ class RoughClient:
 
 @implementer(IStreamServerEndpoint)
 class RoughServer:
-    """C{rough:HOW:PORT} for servers."""
+    """C{rough:HOST:PORT} for servers."""
 
-    def __init__(self, reactor: Any, how: str, port: int) -> None:
-        self._how = how
-        self._endpoint = TCP4ServerEndpoint(reactor, port, interface="127.0.0.1")
+    def __init__(self, reactor: Any, host: str, port: int) -> None:
+        self._endpoint = TCP4ServerEndpoint(reactor, port, interface=host)
 
     def listen(self, factory: Any) -> Any:
         """Listen."""
-        return self._endpoint.listen(Carriers(factory, self._how))
+        return self._endpoint.listen(Carriers(factory, "plain"))
 
 
 @implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
@@ -187,10 +186,10 @@ class RoughClients:
 
 @implementer(IPlugin, IStreamServerEndpointStringParser)
 class RoughServers:
-    """Parses C{rough:HOW:PORT}."""
+    """Parses C{rough:HOST:PORT}."""
 
     prefix = "rough"
 
-    def parseStreamServer(self, reactor: Any, how: str, port: str) -> RoughServer:
+    def parseStreamServer(self, reactor: Any, host: str, port: str) -> RoughServer:
         """The endpoint."""
-        return RoughServer(reactor, how, int(port))
+        return RoughServer(reactor, host, int(port))

@@ -90,6 +90,7 @@ class Whims:
             "bytes": lambda _: b"\xff\0",
             "class": lambda _: Member,
             "interrupt": self._interrupt,
+            "interruptAndRaise": lambda _: self._raise(self.interrupt()),
         }
 
     def answer(self, connection: Connection, good: object) -> Any:
@@ -103,7 +104,7 @@ class Whims:
             told.append("good")
             return good
         way = self._rng.choice(list(self._ways))
-        if way == "interrupt" and self._rng.random() < 0.8:
+        if way.startswith("interrupt") and self._rng.random() < 0.8:
             way = "later"
         told.append(way)
         return self._ways[way](good)
@@ -166,6 +167,10 @@ class Picker(Whims):
     def agitate(self) -> None:
         """From now on it may raise when the membership changes."""
         self._calm = False
+
+    def calm(self) -> None:
+        """It does so no more."""
+        self._calm = True
 
     def pick(self, candidates: Any, connection: Connection) -> Any:
         """Pick."""

@@ -24,7 +24,7 @@ from lbproxy.ports import CannotStart
 from . import accounts
 from .accounts import Fault, Holdings, Pair, Records
 from .crowd import Crowd, Target
-from .plugins import Observer, Picker, Router
+from .plugins import Mischief, Observer, Picker, Router
 from .worlds import Certificates, World
 
 _STILL = 0.5
@@ -204,12 +204,14 @@ class Round:
             try:
                 self._note("start")
                 self._balancer.startService()
-            except CannotStart as error:
+            except (CannotStart, Mischief) as error:
                 if last:
                     self.faults.append(("cannot start", str(error)))
                     return
                 self._note(str(error))
                 await self._stopped()
+                for picker in self._pickers.values():
+                    picker.calm()
             else:
                 break
         self._running = True
@@ -255,7 +257,7 @@ class Round:
         until = time.monotonic() + seconds
         while time.monotonic() < until and not self.faults:
             await self._sleep(self._rng.uniform(0.2, 1))
-            what = self._rng.choice(("", "", "", "agitate", "wait", "at once", "twice"))
+            what = self._rng.choice(("", "", "", "agitate", "wait", "hasty", "twice"))
             if what == "agitate":
                 for picker in self._pickers.values():
                     picker.agitate()
@@ -263,7 +265,7 @@ class Round:
                 self._stop(f"stop, {what}")
                 if what == "twice":
                     self._stop("and again")
-                if what != "at once" or self._chaos.without("at once"):
+                if what != "hasty" or self._chaos.without("hasty"):
                     await self._stopped()
             if not self._running:
                 await self._start()

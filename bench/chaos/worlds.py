@@ -119,11 +119,13 @@ class World:
 
     def _listener(self, name: str, kind: str) -> list[str]:
         rng = self._rng
+        # An address of its own: equal descriptions are refused.
+        host = f"127.0.0.{len(self.halfClose) + 1}"
         listen = {
-            "tcp": "tcp:0:interface=127.0.0.1",
+            "tcp": f"tcp:0:interface={host}",
             "unix": f"unix:{self._directory / name}",
-            "tls": f"tls:{self._certificates.server}:0:interface=127.0.0.1",
-            "rough": "rough:plain:0",
+            "tls": f"tls:{self._certificates.server}:0:interface={host}",
+            "rough": f"rough:{host}:0",
         }[kind]
         self.halfClose[name] = rng.random() < 0.7
         keys: dict[str, Any] = {
