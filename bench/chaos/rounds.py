@@ -175,7 +175,8 @@ class Round:
         await self._start()
         await self._upset(self._rng.uniform(2, 4))
         await self._beStill()
-        if self._rng.random() < 0.5:
+        # What is never told that it is gone lingers for half a minute.
+        if self._rng.random() < 0.5 and "rough:deaf" not in self._world.text:
             await self._calm()
         await self._end()
         await self._restored(before)

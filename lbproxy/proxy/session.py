@@ -89,6 +89,8 @@ class Session:
         """The client is here, and speaks TLS."""
         self.client = stream
         self._owner.sessionBegun(self, stream)
+        if self.state is not State.NEW:
+            return  # An observer had the service stopped.
         self.state = SESSION[self.state][State.ARRIVING]
         options = self._policy.options
         self.watch.wait(self._policy.rows[State.ARRIVING], options.handshakeTimeout)
@@ -99,7 +101,7 @@ class Session:
             if self.state is State.NEW:
                 self.client = stream
                 self._owner.sessionBegun(self, stream)
-            elif self.state is not State.ARRIVING:
+            if self.state not in (State.NEW, State.ARRIVING):
                 return
             self.state = SESSION[self.state][State.ROUTING]
             if self._policy.router is None:
@@ -255,9 +257,8 @@ class Session:
 
         @param end: Why.
         """
-        if self.state in (State.NEW, State.OVER):
+        if self.client is None or self.state is State.OVER:
             return
-        assert self.client is not None
         self._record(end, detail)
         self._stop()
         if self.state is not State.CLOSING:

@@ -34,3 +34,25 @@ def test_badObserver(logged) -> None:
     assert story.end.end is End.CLIENT_RESET
     story.stop()
     assert sum("log_failure" in event for event in logged) == 2
+
+
+class Stops:
+    """Has the service stopped as soon as a client comes."""
+
+    story: Story
+
+    def opened(self, connection) -> None:
+        self.story.balancer.stopService()
+
+    def closed(self, connection) -> None:
+        """That was to be expected."""
+
+
+def test_observerThatStopsTheService() -> None:
+    """The very client that it was told of is cut off like all others."""
+    stops = Stops()
+    stops.story = story = Story(A, observers=[stops])
+    assert story.client(b"x").wasReset
+    assert story.end.end is End.DRAINED
+    assert not story.backends[0].dials
+    story.stop()
