@@ -17,7 +17,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Protocol
 
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionClosed, ConnectionDone
 from twisted.python.failure import Failure
 
 from .stream import Stream, Truncated
@@ -167,6 +167,10 @@ class Relay:
     def streamLost(self, stream: Stream, reason: Failure) -> None:
         """One side is gone: in good order, or reset."""
         orderly = reason.check(ConnectionDone) is not None
+        # A backend that has ended its stream was heard out; that it is reset then
+        # says only that it takes no more, which a failed send would say as well.
+        if stream is self._backend and stream.readEnded:
+            orderly = reason.check(ConnectionClosed) is not None
         # A peer that need not be told anything more may skip its close_notify.
         ended = self.first is not None and self.first is not self._ended(stream)
         if not orderly and ended:
