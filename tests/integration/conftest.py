@@ -5,9 +5,12 @@ backends it balances over.
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import pytest
@@ -35,6 +38,26 @@ class Start(Protocol):
         @param options: Further ones, for C{lbproxy}.
         @param over: The backends, or their endpoint descriptions.
         @param listen: Endpoint descriptions.
+        """
+
+
+class StartWith(Protocol):
+    """How a test starts C{twistd lbproxy} with some keys of its file."""
+
+    def __call__(
+        self,
+        *backends: Backend | Web | str,
+        listener: str = "",
+        pool: str = "",
+        process: str = "",
+        listen: str = LOOPBACK,
+        reactor: str = "epoll",
+        environment: Mapping[str, str] | None = None,
+    ) -> Daemon:
+        """
+        Start it, with an access log, and wait until it listens.
+
+        @param listener: Further lines for the listener; the others likewise.
         """
 
 
@@ -85,6 +108,38 @@ def start(startTwistd: StartTwistd) -> Start:
 
 
 @pytest.fixture
+def startWith(startTwistd: StartTwistd, tmp_path: Path) -> StartWith:
+    """Start C{twistd lbproxy} with some keys; its log has to be clean at the end."""
+
+    def start(
+        *backends: Backend | Web | str,
+        listener: str = "",
+        pool: str = "",
+        process: str = "",
+        listen: str = LOOPBACK,
+        reactor: str = "epoll",
+        environment: Mapping[str, str] | None = None,
+    ) -> Daemon:
+        connects = [
+            each if isinstance(each, str) else each.connect for each in backends
+        ]
+        config = tmp_path / "keys.toml"
+        config.write_text(
+            f'log.access = "access.log"\n[process]\n{process}\n'
+            f'[[listener]]\nname = "front"\nlisten = "{listen}"\n{listener}\n'
+            f"[pool.web]\nbackends = {connects}\n{pool}\n"
+        )
+        return startTwistd(
+            f"--reactor={reactor}",
+            "lbproxy",
+            f"--config={config}",
+            environment=environment,
+        )
+
+    return start
+
+
+@pytest.fixture
 def serve() -> Iterator[Callable[..., Backend]]:
     """Start a backend that has one kind of conversation, whatever is tried."""
     started: list[Backend] = []
@@ -118,6 +173,55 @@ def web() -> Iterator[Callable[..., Web]]:
 def authority() -> trustme.CA:
     """A certificate authority of the tests' own."""
     return trustme.CA()
+
+
+@pytest.fixture
+def roots(authority: trustme.CA, tmp_path: Path) -> Path:
+    """A directory with the authority whose certificates are trusted."""
+    directory = tmp_path / "roots"
+    directory.mkdir()
+    authority.cert_pem.write_to_path(directory / "authority.pem")
+    return directory
+
+
+@pytest.fixture
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    """A client that verifies whom it talks to."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture
+def secure(
+    serve: Callable[..., Backend],
+) -> Callable[[trustme.CA, Conversation], Backend]:
+    """Start a TLS backend whose certificate comes from some authority."""
+
+    def secure(
+        issuer: trustme.CA, conversation: Conversation, name: str = "localhost"
+    ) -> Backend:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        issuer.issue_cert(name).configure_cert(context)
+
+        def converse(connected: socket.socket) -> None:
+            try:
+                secured = context.wrap_socket(connected, server_side=True)
+            except (ssl.SSLError, OSError):
+                return
+            with secured:
+                conversation(secured)
+
+        return serve(converse)
+
+    return secure
+
+
+@pytest.fixture
+def short() -> Iterator[str]:
+    """A directory for sockets: their paths have at most 107 bytes."""
+    with TemporaryDirectory(prefix="lb") as directory:
+        yield directory
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Event
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import psutil
 
@@ -29,6 +29,7 @@ TWISTD = str(Path(sys.executable).with_name("twistd"))
 LOOPBACK = "tcp:0:interface=127.0.0.1"
 
 _LISTENS = re.compile(r" listens on (\S+)")
+_RECORD = re.compile(r" in=(\d+) .* total=([\d.]+) (\S+)(?: \((.*)\))?\n")
 _TROUBLE = re.compile(r"traceback|unhandled error|exception ignored", re.IGNORECASE)
 
 _Answer = TypeVar("_Answer")
@@ -86,6 +87,20 @@ def run(
         timeout=PATIENCE,
         check=False,
     )
+
+
+class Ended(NamedTuple):
+    """
+    How a connection ended, as the access log has it.
+
+    @ivar received: How many bytes were read from the client.
+    @ivar total: Seconds from accept to the end.
+    """
+
+    received: int
+    total: float
+    end: str
+    detail: str
 
 
 class Daemon:
@@ -156,6 +171,21 @@ class Daemon:
     def port(self) -> int:
         """The port of its first listener."""
         return int(self.addresses[0].rpartition(":")[2])
+
+    def records(self, count: int = 1) -> list[Ended]:
+        """Wait for so many connections to be over; how they ended."""
+
+        def ended() -> list[Ended]:
+            lines = _RECORD.findall(_read(self.directory / "access.log"))
+            return [Ended(int(i), float(t), end, d) for i, t, end, d in lines]
+
+        eventually(lambda: len(ended()) >= count, "its access log is too short")
+        return ended()
+
+    def record(self) -> Ended:
+        """Wait for the only connection to be over."""
+        (ended,) = self.records()
+        return ended
 
     def untilListening(self, listeners: int) -> Daemon:
         """Wait for so many endpoints to listen."""

@@ -7,7 +7,6 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -22,13 +21,6 @@ os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="w
 os.execv(sys.argv[2], sys.argv[2:])
 """
 """What systemd does for a socket-activated service: one descriptor, as 3."""
-
-
-@pytest.fixture
-def short() -> str:
-    """A directory for sockets: their paths have at most 107 bytes."""
-    with TemporaryDirectory(prefix="lb") as directory:
-        yield directory
 
 
 def passesAlong(client: socket.socket) -> None:

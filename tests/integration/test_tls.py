@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,49 +13,7 @@ import trustme
 
 from .conftest import Start
 from .daemon import PATIENCE, Daemon, secureListener
-from .peers import Backend, Conversation, asks, drain, echo, readExactly
-
-
-@pytest.fixture
-def roots(authority: trustme.CA, tmp_path: Path) -> Path:
-    """A directory with the authority whose certificates are trusted."""
-    directory = tmp_path / "roots"
-    directory.mkdir()
-    authority.cert_pem.write_to_path(directory / "authority.pem")
-    return directory
-
-
-@pytest.fixture
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    """A client that verifies whom it talks to."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
-@pytest.fixture
-def secure(
-    serve: Callable[..., Backend],
-) -> Iterator[Callable[[trustme.CA, Conversation], Backend]]:
-    """Start a TLS backend whose certificate comes from some authority."""
-
-    def secure(
-        issuer: trustme.CA, conversation: Conversation, name: str = "localhost"
-    ) -> Backend:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        issuer.issue_cert(name).configure_cert(context)
-
-        def converse(connected: socket.socket) -> None:
-            try:
-                secured = context.wrap_socket(connected, server_side=True)
-            except (ssl.SSLError, OSError):
-                return
-            with secured:
-                conversation(secured)
-
-        return serve(converse)
-
-    return secure
+from .peers import Backend, asks, drain, echo, readExactly
 
 
 def connect(daemon: Daemon, trusting: ssl.SSLContext) -> ssl.SSLSocket:

@@ -294,6 +294,18 @@ def test_whatIsDeliveredIsProgress() -> None:
     scene.story.stop()
 
 
+def test_whatIsThrownAwayPutsNothingOff() -> None:
+    """A refused client that goes on sending is closed as soon as a silent one."""
+    scene = lingering({})
+    for _ in range(2 * int(LINGER) - 1):
+        scene.story.settle(0.5)
+        scene.client.send(b"z" * 1000)
+        assert not scene.story.records.closes
+    scene.story.settle(0.6)
+    assert scene.story.end.end is End.REFUSED_BY_ROUTER
+    scene.story.stop()
+
+
 def test_trickle() -> None:
     """A side that takes nothing is found out even while more is sent to it."""
     scene = stalled({Limit.STALL: 8.0})
