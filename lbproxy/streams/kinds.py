@@ -18,10 +18,8 @@ import termios
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp, unix
-from twisted.internet.error import ConnectionDone
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOProtocol
-from twisted.python.failure import Failure
 
 from .stream import Facts, Mode
 
@@ -209,25 +207,26 @@ def unhook(stream: TransportStream) -> None:
         hooks.pop("connectionLost", None)
 
 
-def readOut(stream: TransportStream, reason: Failure) -> None:
+def readOut(stream: TransportStream) -> bool:
     """
-    Read what a socket still has before its loss is passed on.
+    Read what a socket still has before its end, or its loss, is passed on.
 
-    @param reason: Of the loss; an orderly one comes behind all input.
+    @return: Whether it was reset behind that; if not, its stream has ended.
     """
     descriptor = stream.descriptor
-    if stream.readEnded or reason.check(ConnectionDone) is not None:
-        return
     read = 0
     while stream.mode is Mode.OPEN and read < _MOST_READ:
         try:
             data = descriptor.socket.recv(_READ)
-        except (OSError, AttributeError):
-            return
+        except (BlockingIOError, AttributeError):
+            return False
+        except OSError:
+            return True
         if not data:
-            return
+            return False
         read += len(data)
         descriptor.protocol.dataReceived(data)
+    return False
 
 
 def lowest(transport: Any) -> Any:

@@ -119,11 +119,18 @@ class TransportStream(Protocol):
             receive(data)
 
     def readConnectionLost(self) -> None:
-        """The peer has ended its stream."""
+        """
+        The peer has ended its stream; or it was reset.  Twisted takes a socket that
+        has hung up, and that it was not asked to read when it looked but is now,
+        for one at its end, with what it has unread.
+        """
         if self._dead:
             # The failed send took the socket's error with it; what looks like
             # an end of stream is the end of what came before the reset.
             self.abort()
+            return
+        if self.descriptor is not None and readOut(self):
+            self.descriptor.connectionLost(Failure(ConnectionLost()))
             return
         self.readEnded = True
         if self.mode is Mode.OPEN and self.owner is not None:
@@ -188,15 +195,18 @@ class TransportStream(Protocol):
         descriptor = self.descriptor
         if descriptor is None:
             return  # It was aborted, and lost in another way before that was done.
+        ended = reason.check(ConnectionDone) is not None
         try:
-            readOut(self, reason)
+            # What is closed from here in good order was read to its end before.
+            through = self.readEnded or (ended and descriptor.disconnecting)
+            if not through and readOut(self) and ended:
+                ended, reason = False, Failure(ConnectionLost())
         except Exception:
             self._log.failure("What a lost transport still had could not be handed on")
         if self._shaken:
             # Over TLS an end without close_notify is told from a reset only
             # here; and a peer that has got all of ours may have closed with our
             # close_notify unread.
-            ended = reason.check(ConnectionDone) is not None
             self._truncated = ended or (self.endAsked and not self.transit()[0])
         self._kind.detach(self)
         descriptor.connectionLost(reason)
