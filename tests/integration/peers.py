@@ -153,6 +153,17 @@ def reset(connected: socket.socket) -> None:
     connected.close()
 
 
+def outcome(connected: socket.socket) -> tuple[bytes, str]:
+    """All that comes, and whether it ends by C{FIN} or by C{RST}."""
+    data = bytearray()
+    try:
+        while part := connected.recv(65536):
+            data += part
+    except ConnectionResetError:
+        return bytes(data), "RST"
+    return bytes(data), "FIN"
+
+
 def asks(connected: socket.socket, said: bytes) -> bytes:
     """Say something to an echo, and hear it."""
     connected.sendall(said)

@@ -18,6 +18,7 @@ from .peers import (
     asks,
     drain,
     echo,
+    outcome,
     readAll,
     readExactly,
     readHead,
@@ -25,17 +26,6 @@ from .peers import (
 )
 
 ANSWER = b"HTTP/1.1 413 Too Large\r\nConnection: close\r\n\r\n" + b"no, thanks\n" * 800
-
-
-def outcome(connected: socket.socket) -> tuple[bytes, str]:
-    """All that comes, and whether it ends by C{FIN} or by C{RST}."""
-    data = b""
-    try:
-        while part := connected.recv(65536):
-            data += part
-    except ConnectionResetError:
-        return data, "RST"
-    return data, "FIN"
 
 
 def test_halfClose(start: Start, serve: Callable[..., Backend]) -> None:
