@@ -1,0 +1,205 @@
+"""Plugins that raise, hang or break their promises end no connection but one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from stories import A, B, Picks, Routes, Story
+from twisted.internet.defer import Deferred
+from twisted.plugins.misbehaving_endpoints import Misbehaves, cannotBeCancelled
+
+from lbproxy import End
+
+pytestmark = pytest.mark.usefixtures("loggedFailures")
+
+RAISES, HANGS, BARE = "misbehaves:raises:1", "misbehaves:hangs:1", "misbehaves:bare:1"
+
+
+def hangs(*_) -> Deferred:
+    """An answer that never comes, and that cannot be cancelled."""
+    return Deferred(cannotBeCancelled)
+
+
+@pytest.fixture(autouse=True)
+def made() -> Iterator[list]:
+    """What endpoints that misbehave have made: transports, with their protocols."""
+    yield Misbehaves.made
+    Misbehaves.made.clear()
+    Misbehaves.depths.clear()
+
+
+WAITS = {
+    "picker": lambda **how: Story(A, pickers={"web": Picks(hangs)}, **how),
+    "router": lambda **how: Story(A, routers={"front": Routes(hangs)}, **how),
+    "endpoint": lambda **how: Story(HANGS, pool="retries = 0", **how),
+}
+
+
+@pytest.mark.parametrize("what", WAITS)
+@pytest.mark.parametrize("ends", ["reset", "timeout", "lifetime", "stop"])
+def test_cannotBeCancelled(what: str, ends: str) -> None:
+    """
+    An answer whose canceller raises is given up all the same: its connection
+    ends, and is told of once, and the service stops at once.
+    """
+    expected = {
+        "reset": {End.CLIENT_RESET},
+        "timeout": {End.PICK_FAILED, End.ROUTE_FAILED, End.CONNECT_FAILED},
+        "lifetime": {End.MAX_LIFETIME},
+        "stop": {End.DRAINED},
+    }
+    lifetime = "max-lifetime = 3" if ends == "lifetime" else ""
+    story = WAITS[what](listener=lifetime)
+    members = story.pool.members
+    client = story.client(b"x")
+    if ends == "reset":
+        client.reset()
+        story.settle()
+    elif ends == "timeout":
+        client.end()
+        story.settle(11)
+    elif ends == "lifetime":
+        story.settle(3)
+    story.stop()
+    assert story.end.end in expected[ends]
+    assert not any(member.active for member in members)
+
+
+def test_endpointThatRaises() -> None:
+    """It is passed over, as one that refuses is."""
+    story = Story(RAISES, B)
+    client = story.client(b"x")
+    assert story.backends[1].accepted[0].received == b"x"
+    client.reset()
+    story.settle(1)
+    assert [each.connect for each in story.end.tried] == [RAISES]
+    story.stop()
+
+
+def test_endpointThatIsAlone() -> None:
+    """The record says what it raised."""
+    story = Story(RAISES)
+    story.client(b"x").end()
+    story.settle()
+    assert story.end.end is End.CONNECT_FAILED
+    assert "no such place" in story.end.detail
+    story.stop()
+
+
+def bare(**how) -> tuple[Story, object, object, object]:
+    """A client that is joined to a transport which never says that it is gone."""
+    story = Story(BARE, process='close-timeout = "5s"', **how)
+    client = story.client(b"hello")
+    ((transport, protocol),) = Misbehaves.made
+    protocol.dataReceived(b"who is there?")
+    story.settle()
+    assert (transport.written, client.received) == (b"hello", b"who is there?")
+    return story, client, transport, protocol
+
+
+@pytest.mark.parametrize(
+    ("leaves", "seconds", "end"),
+    [("reset", 5, End.CLIENT_RESET), ("end", 35, End.HALF_CLOSE_TIMEOUT)],
+)
+def test_bareTransport(leaves: str, seconds: float, end: End) -> None:
+    """
+    A transport that can only write and close, and never says that it is gone, is
+    given up when C{close-timeout} is over; its connection is told of once.
+    """
+    story, client, transport, protocol = bare(listener="half-close-timeout = 30")
+    getattr(client, leaves)()
+    story.settle()
+    assert transport.losing
+    story.settle(seconds - 1)
+    assert not story.records.closes
+    story.settle(1 + 30 / 8)
+    story.settle(0.1)
+    assert story.end.end is end
+    protocol.dataReceived(b"still there")
+    story.stop()
+
+
+def test_bareTransportAndStop() -> None:
+    """The service stops within C{close-timeout}, though it never says so."""
+    story, _, _, _ = bare()
+    stopped = story.balancer.stopService()
+    story.settle(4)
+    assert not stopped.called
+    story.settle(2)
+    assert stopped.called
+    assert story.end.end is End.DRAINED
+    assert not story.network.getDelayedCalls()
+
+
+def test_manyFailAtOnce() -> None:
+    """
+    Two hundred and fifty members that fail at once, before the dial returns, need
+    no deeper stack than one.
+    """
+    story = Story(
+        *(f"misbehaves:raises:{number}" for number in range(250)),
+        pool="retries = 249",
+    )
+    story.client(b"x").end()
+    story.settle()
+    assert len(story.end.tried) == 250
+    depths = Misbehaves.depths
+    assert len(depths) == 250
+    assert max(depths) == min(depths)
+    story.stop()
+
+
+def test_oneAnswerForTwo() -> None:
+    """A picker or a router may give several connections the same Deferred."""
+    pick: Deferred = Deferred()
+    route: Deferred = Deferred()
+    story = Story(A, B, pickers={"web": Picks(pick)}, routers={"front": Routes(route)})
+    story.client(b"x")
+    story.client(b"y")
+    route.callback("web")
+    pick.callback(story.pool.members[1])
+    story.settle()
+    assert [far.received for far in story.backends[1].accepted] == [b"x", b"y"]
+    story.stop()
+
+
+def test_observerThatRaises(logged: list) -> None:
+    """It has one traceback in the log, however many connections it is told of."""
+
+    class Raises:
+        def opened(self, connection) -> None: ...
+
+        def closed(self, connection) -> None:
+            raise RuntimeError("no")
+
+    story = Story(A, observers=[Raises()])
+    for _ in range(40):
+        story.client(b"x").reset()
+        story.settle(0.1)
+    assert len(story.records.closes) == 40
+    story.settle(60)
+    story.stop()
+    (failed,) = (event for event in logged if "log_failure" in event)
+    assert "Raises.closed" in failed["plugin"]
+    (more,) = (
+        event["more"] for event in logged if "more" in event and "plugin" in event
+    )
+    assert more == 39
+
+
+def test_pickerThatRaises(logged: list) -> None:
+    """It has one traceback in the log, with its name."""
+
+    class Raises(Picks):
+        def pick(self, candidates, connection):
+            raise LookupError("no such thing")
+
+    story = Story(A, pickers={"web": Raises(None)})
+    for _ in range(40):
+        story.client(b"x").end()
+        story.settle(0.1)
+    assert {record.end for record in story.records.closes} == {End.PICK_FAILED}
+    story.stop()
+    (failed,) = (event for event in logged if "log_failure" in event)
+    assert "Raises.pick" in failed["plugin"]
