@@ -158,10 +158,15 @@ def closePort(port: IListeningPort) -> Deferred[Any]:
 
     @return: Fires when it is closed.
     """
-    if isinstance(port, tcp.Port):
-        port.connectionLost(Failure(ConnectionDone()))
-        return succeed(None)
-    return maybeDeferred(port.stopListening)
+    if not isinstance(port, tcp.Port):
+        return maybeDeferred(port.stopListening)
+    reason = Failure(ConnectionDone())
+    try:
+        port.connectionLost(reason)
+    except OSError:
+        # The file of a UNIX socket, or its directory, is gone already.
+        tcp.Port.connectionLost(port, reason)
+    return succeed(None)
 
 
 def _listen(

@@ -12,10 +12,13 @@ import os
 import socket
 import ssl
 import struct
+import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import trustme
 from attrs import define, field
@@ -26,6 +29,7 @@ from twisted.internet.threads import blockingCallFromThread
 from zope.interface import implementer
 
 from lbproxy import Connection, End, IBackendPicker, IConnectionObserver, LoadBalancer
+from lbproxy.config.file import configurationFromText
 from lbproxy.testing import MemoryNetwork
 
 CLIENT, BACKEND = "client", "backend"
@@ -115,6 +119,9 @@ class Peer(ABC):
     hasReset = True
     """Whether its kind of transport knows a reset."""
 
+    endedWhole = False
+    """Whether to end the stream towards it closes both, as a plain transport has it."""
+
     sent = 0
     """How many bytes were given to it to say."""
 
@@ -173,15 +180,73 @@ class MemoryPeer(Peer):
         return self.far.wasReset
 
 
+SHORT = """
+[process]
+close-timeout = "200ms"
+pick-timeout = "300ms"
+[[listener]]
+name = "front"
+listen = {listen!r}
+pool = "web"
+idle-timeout = "150ms"
+stall-timeout = "100ms"
+half-close-timeout = "120ms"
+max-lifetime = "400ms"
+[pool.web]
+backends = [{connect!r}]
+connect-timeout = "100ms"
+dial-deadline = "200ms"
+"""
+"""A configuration with every limit short."""
+
+TIMEOUTS = {
+    End.IDLE_TIMEOUT,
+    End.STALL_TIMEOUT,
+    End.HALF_CLOSE_TIMEOUT,
+    End.MAX_LIFETIME,
+    End.CONNECT_FAILED,
+    End.DIAL_DEADLINE,
+    End.PICK_FAILED,
+    End.TLS_FAILED,
+}
+"""How a journey may end then, whatever its peers do."""
+
+SLACK = 2 << 20
+PACE = 64 << 20
+"""
+Bytes that may be read and not delivered: in buffers, and discarded in a second.
+"""
+
+
 class World(ABC):
-    """Somewhere a journey can happen."""
+    """
+    Somewhere a journey can happen.
+
+    @ivar short: Whether every limit is short.
+    """
 
     closeIsHarsh = True
     """Whether to close with something unread or unsaid comes out as a reset."""
 
-    def __init__(self) -> None:
+    def __init__(self, short: bool = False) -> None:
+        self.short = short
         self.records = Records()
         self.picker = HeldPicker()
+
+    def balance(self, reactor: Any, listen: str, connect: str) -> LoadBalancer:
+        """The balancer that the journey goes through."""
+        if not self.short:
+            return LoadBalancer.fromEndpoints(
+                reactor, [listen], [connect], self.picker, observers=[self.records]
+            )
+        return LoadBalancer(
+            reactor,
+            configurationFromText(
+                SHORT.format(listen=listen, connect=connect), "short"
+            ),
+            pickers={"web": self.picker},
+            observers=[self.records],
+        )
 
     @abstractmethod
     def start(self) -> None: ...
@@ -208,13 +273,7 @@ class MemoryWorld(World):
     def start(self) -> None:
         self.network = MemoryNetwork()
         self.script = self.network.backend("10.0.0.1", 80)
-        self.balancer = LoadBalancer.fromEndpoints(
-            self.network,
-            ["tcp:8080"],
-            ["tcp:10.0.0.1:80"],
-            self.picker,
-            observers=[self.records],
-        )
+        self.balancer = self.balance(self.network, "tcp:8080", "tcp:10.0.0.1:80")
         self.balancer.startService()
 
     def client(self) -> Peer:
@@ -324,6 +383,13 @@ class SocketPeer(Peer):
             self._received += data
 
 
+class PlainPeer(SocketPeer):
+    """The same, behind a transport that has only what ITransport asks for."""
+
+    closesWhole = True
+    endedWhole = True
+
+
 class TLSPeer(SocketPeer):
     """The same, speaking TLS over memory buffers of its own."""
 
@@ -416,13 +482,16 @@ class Certificates:
 
 class SocketWorld(World):
     """
-    Real sockets: C{"tcp"}, C{"unix"} or C{"tls"} on either side.
+    Real sockets: C{"tcp"}, C{"unix"} or C{"tls"} on either side, and on the far
+    one C{"plain"}, a plugin's transport that can do nothing but write and close.
 
     The schedule runs in a thread of its own, beside the reactor.
     """
 
-    def __init__(self, front: str, back: str, certificates: Certificates) -> None:
-        super().__init__()
+    def __init__(
+        self, front: str, back: str, certificates: Certificates, short: bool = False
+    ) -> None:
+        super().__init__(short)
         self.name = f"{front}-{back}"
         self._front, self._back = front, back
         self._certificates = certificates
@@ -434,9 +503,8 @@ class SocketWorld(World):
         self._descriptors = descriptors()
         self._listening, connect = self._backendSocket()
         self._listening.setblocking(False)
-        self.balancer = LoadBalancer.fromEndpoints(
-            reactor, [self._listen()], [connect], self.picker, observers=[self.records]
-        )
+        self._threads = threading.active_count()
+        self.balancer = self.balance(reactor, self._listen(), connect)
         self.inReactor(self.balancer.startService)
 
     def _backendSocket(self) -> tuple[socket.socket, str]:
@@ -451,7 +519,7 @@ class SocketWorld(World):
         if self._back == "tls":
             roots = self._directory / "roots"
             return listening, f"tls:127.0.0.1:{port}:trustRoots={roots}"
-        return listening, f"tcp:127.0.0.1:{port}"
+        return listening, f"{self._back}:127.0.0.1:{port}"
 
     def inReactor(self, function: Callable[..., object], *arguments: object) -> object:
         """Call something where the balancer runs, and wait for its outcome."""
@@ -498,7 +566,7 @@ class SocketWorld(World):
             context = self._certificates.server
             self._backend = TLSPeer(sock, context, server_side=True)
         else:
-            self._backend = SocketPeer(sock)
+            self._backend = (PlainPeer if self._back == "plain" else SocketPeer)(sock)
         self._peers.append(self._backend)
 
     def _tick(self) -> bool:
@@ -528,6 +596,7 @@ class SocketWorld(World):
         # A dial that was given up closes its socket a turn of the reactor later.
         self.until(lambda: descriptors() <= self._descriptors)
         assert not len(self.balancer._process.wheel)
+        self.until(lambda: threading.active_count() <= self._threads)
 
 
 def descriptors() -> int:
@@ -544,6 +613,7 @@ class Journey:
     deeds: dict[str, list[str]] = field(factory=lambda: {CLIENT: [], BACKEND: []})
     order: list[tuple[str, str]] = field(factory=list)
     heardOut: set[str] = field(factory=set)
+    begun: float = field(factory=time.monotonic)
 
     def run(self, steps: list, pickAfter: int) -> None:
         world = self.world
@@ -626,6 +696,8 @@ class Journey:
         if backend is not None:
             assert record.bytesFromBackend >= len(client.received)
             assert record.bytesFromClient >= len(backend.received)
+            self.checkPace(record.bytesFromClient - len(backend.received))
+            self.checkPace(record.bytesFromBackend - len(client.received))
         if record.end.normal and record.backend is None:
             assert self.order, "a journey without a backend ended by itself"
 
@@ -642,6 +714,10 @@ class Journey:
             assert len(received) == said, "not all of it arrived"
             assert self.peers[receiver].sawEnd
             assert not self.peers[receiver].sawReset
+
+    def checkPace(self, thrownAway: int) -> None:
+        """What was read and not delivered was read at a bounded pace."""
+        assert thrownAway <= SLACK + PACE * (time.monotonic() - self.begun)
 
     def cutOff(self, sender: str, receiver: str) -> bool:
         """Whether the sender was reset, and the receiver could see it."""
@@ -662,6 +738,10 @@ class Journey:
             return False
         # A TLS peer that is sent more after its end resets; so it came out.
         end = self.world.records.closes[0].end
+        if self.world.short and not end.normal:
+            return False
+        if self.peers[sender].endedWhole and self.order[0][0] == receiver:
+            return False  # It was closed before it had said all.
         if self.peers[sender].closesWhole and end is HARSH[sender]:
             return False
         # Over Twisted's TLS the receiver's own end, if it did not come last,
@@ -679,4 +759,13 @@ class Journey:
                 ends.add(HARSH[side])
         if self.peers[CLIENT].closesWhole and set(self.deeds[CLIENT]) - {"end"}:
             ends.add(End.TLS_FAILED)  # if it left that early
+        if self.world.short:
+            ends |= TIMEOUTS
+        if backendIsPlain(self.peers):
+            ends.add(End.BACKEND_RESET)  # It may bring more than can be kept.
         return ends
+
+
+def backendIsPlain(peers: dict[str, Peer]) -> bool:
+    """Whether the backend is behind a transport that cannot be paused."""
+    return BACKEND in peers and peers[BACKEND].endedWhole

@@ -17,6 +17,7 @@ PAIRS = [
     ("tls", "tcp"),
     ("tcp", "tls"),
     ("tls", "tls"),
+    ("tcp", "plain"),
 ]
 
 
@@ -27,21 +28,23 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
+@pytest.mark.parametrize("short", [False, True], ids=["", "short-limits"])
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 @pytest_twisted.inlineCallbacks
-def test_whatTheyDo(pair: tuple[str, str], certificates: Certificates):
+def test_whatTheyDo(pair: tuple[str, str], short: bool, certificates: Certificates):
     """
     What arrives is a prefix of what was sent, all of it after a clean end; the
-    reason is right; and no transport, deadline, lease or descriptor is left.
+    reason is right; what is thrown away is read at a bounded pace; and no
+    transport, deadline, lease, descriptor or thread is left.
     """
 
     @given(SCHEDULES)
     @settings(
-        max_examples=40,
+        max_examples=20 if short else 30,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
     def journeys(schedule) -> None:
-        Journey(SocketWorld(*pair, certificates)).run(*schedule)
+        Journey(SocketWorld(*pair, certificates, short)).run(*schedule)
 
     yield deferToThread(journeys)
