@@ -11,7 +11,7 @@ import errno
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
     IHalfCloseableProtocol,
@@ -194,7 +194,8 @@ class TransportStream(Protocol):
         """
         descriptor = self.descriptor
         if descriptor is None:
-            return  # It was aborted, and lost in another way before that was done.
+            # It was given up, or aborted and lost in another way meanwhile.
+            return
         ended = reason.check(ConnectionDone) is not None
         try:
             # What is closed from here in good order was read to its end before.
@@ -332,7 +333,10 @@ class TransportStream(Protocol):
 
     def giveUp(self) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.giveUp>} has it."""
+        descriptor = self.descriptor
         self._lose(Failure(GivenUp()))
+        if descriptor is not None:
+            descriptor.connectionLost(Failure(ConnectionAborted()))
 
     def closeIfThrough(self) -> bool:
         """As L{Stream<lbproxy.streams.stream.Stream.closeIfThrough>} has it."""

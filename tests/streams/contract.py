@@ -20,6 +20,7 @@ from lbproxy.streams.kinds import lowest
 from lbproxy.streams.stream import (
     HOLD_LIMIT,
     OVERRUN_LIMIT,
+    GivenUp,
     Mode,
     Overrun,
     Truncated,
@@ -658,6 +659,16 @@ class Closing:
         bench.far.read()
         await bench.until(lambda: bench.far.sawReset or bench.far.sawEnd)
         assert bench.far.sawReset or not stream.facts.resets
+        assert bench.owner.told == ["ready", "lost"]
+
+    @ensureDeferred
+    async def test_givenUp(self, bench: Bench) -> None:
+        """One that does not say that it is gone is lost all the same, and once."""
+        bench.stream.abort()
+        bench.stream.giveUp()
+        assert bench.owner.told == ["ready", "lost"]
+        assert bench.owner.reason.check(GivenUp)
+        await bench.settle()
         assert bench.owner.told == ["ready", "lost"]
 
     @ensureDeferred
