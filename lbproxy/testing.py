@@ -276,6 +276,10 @@ class _MemoryKind(Kind):
             stream.taken = stream.accepted - waiting
         return (0 if stream.deaf else stream.accepted - stream.taken), stream.taken
 
+    def hopeless(self, stream: TransportStream) -> bool:
+        """Whether the far end has been reset, although that was not read."""
+        return stream.transport is not None and _RESET in stream.transport._incoming
+
 
 declare(MemoryTransport, _MemoryKind())
 

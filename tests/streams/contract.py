@@ -643,6 +643,18 @@ class Closing:
         assert bench.owner.told == ["ready", "lost"]
         assert bench.owner.heard == b""
 
+    @pytest.mark.parametrize("waiting", [300_000, 8 << 20])
+    @ensureDeferred
+    async def test_bothReset(self, bench: Bench, waiting: int) -> None:
+        """While it is reset, it finds out that the far end is gone."""
+        bench.far.stall()
+        bench.stream.write(b"x" * waiting)
+        bench.stream.reset(bench.closer)
+        await bench.settle()
+        bench.far.reset()
+        await bench.lost()
+        assert bench.owner.told == ["ready", "lost"]
+
     @ensureDeferred
     async def test_abort(self, bench: Bench) -> None:
         """Cut off at once; what was not sent is dropped."""
