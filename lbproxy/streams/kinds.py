@@ -15,8 +15,10 @@ import fcntl
 import socket
 import struct
 import termios
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from OpenSSL.SSL import RECEIVED_SHUTDOWN
 from twisted.internet import tcp, unix
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOProtocol
@@ -75,6 +77,13 @@ class Kind:
         """
         Whether what is on its way will never be delivered, since the peer has
         reset a connection that is not read any more.
+        """
+        return False
+
+    def heardOut(self, stream: TransportStream) -> bool:
+        """
+        Whether a peer that was lost had ended its stream before, and this kind
+        of transport has not told so by itself.
         """
         return False
 
@@ -169,6 +178,11 @@ class TLSKind(SocketKind):
         self._mark(stream, held, stream.sent + unsent)
         return held + unsent + queued, stream.taken
 
+    def heardOut(self, stream: TransportStream) -> bool:
+        """Whether its close_notify has come."""
+        connection = stream.transport and stream.transport.getHandle()
+        return bool(connection and connection.get_shutdown() & RECEIVED_SHUTDOWN)
+
     def delivered(self, stream: TransportStream) -> int:
         """A lower bound: what was plaintext of ciphertext that is delivered."""
         self.transit(stream)
@@ -207,11 +221,20 @@ def unhook(stream: TransportStream) -> None:
         hooks.pop("connectionLost", None)
 
 
-def readOut(stream: TransportStream) -> bool:
+class Found(Enum):
+    """What there is behind the input that a socket still had."""
+
+    END = "the end of the peer's stream"
+    RESET = "an error"
+    NOTHING = "nothing yet"
+
+
+def readOut(stream: TransportStream) -> Found:
     """
     Read what a socket still has before its end, or its loss, is passed on.
 
-    @return: Whether it was reset behind that; if not, its stream has ended.
+    @return: What came behind it.  L{Found.END} is the peer's own only if no
+        error of the socket has been read before.
     """
     descriptor = stream.descriptor
     read = 0
@@ -219,14 +242,14 @@ def readOut(stream: TransportStream) -> bool:
         try:
             data = descriptor.socket.recv(_READ)
         except (BlockingIOError, AttributeError):
-            return False
+            return Found.NOTHING
         except OSError:
-            return True
+            return Found.RESET
         if not data:
-            return False
+            return Found.END
         read += len(data)
         descriptor.protocol.dataReceived(data)
-    return False
+    return Found.NOTHING
 
 
 def lowest(transport: Any) -> Any:

@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .kinds import KINDS, OTHER, Kind, readOut
+from .kinds import KINDS, OTHER, Found, Kind, readOut
 from .stream import (
     HOLD_LIMIT,
     OVERRUN_LIMIT,
@@ -129,7 +129,7 @@ class TransportStream(Protocol):
             # an end of stream is the end of what came before the reset.
             self.abort()
             return
-        if self.descriptor is not None and readOut(self):
+        if self.descriptor is not None and readOut(self) is Found.RESET:
             self.descriptor.connectionLost(Failure(ConnectionLost()))
             return
         self.readEnded = True
@@ -148,10 +148,15 @@ class TransportStream(Protocol):
         """The transport is gone."""
         if self._overrun:
             reason = Failure(Overrun())
-        elif self._dead and reason.check(ConnectionDone) is not None:
-            reason = Failure(ConnectionLost())
-        elif self._truncated and reason.check(ConnectionLost) is not None:
-            reason = Failure(Truncated())
+        elif reason.check(ConnectionDone) is not None:
+            if self._dead and not self._shaken:
+                reason = Failure(ConnectionLost())
+        elif reason.check(ConnectionLost) is not None:
+            if self._kind.heardOut(self):
+                # A reset that came behind the end of its stream.
+                reason = connectionDone
+            elif self._truncated and not self._dead:
+                reason = Failure(Truncated())
         self._lose(reason)
 
     def send(self, data: bytes | memoryview) -> int:
@@ -199,9 +204,12 @@ class TransportStream(Protocol):
         ended = reason.check(ConnectionDone) is not None
         try:
             # What is closed from here in good order was read to its end before.
-            through = self.readEnded or (ended and descriptor.disconnecting)
-            if not through and readOut(self) and ended:
-                ended, reason = False, Failure(ConnectionLost())
+            if not self.readEnded and not (ended and descriptor.disconnecting):
+                found = readOut(self)
+                if ended and found is Found.RESET:
+                    ended, reason = False, Failure(ConnectionLost())
+                elif not ended and found is Found.END:
+                    self._endFound()
         except Exception:
             self._log.failure("What a lost transport still had could not be handed on")
         if self._shaken:
@@ -211,6 +219,14 @@ class TransportStream(Protocol):
             self._truncated = ended or (self.endAsked and not self.transit()[0])
         self._kind.detach(self)
         descriptor.connectionLost(reason)
+
+    def _endFound(self) -> None:
+        """A socket that was not read, and is lost, had an end of stream unread."""
+        if self.paused and not self._kind.shakes:
+            # Only what was sent to it has failed.
+            if not self.deaf:
+                self.sendFailed(BrokenPipeError(errno.EPIPE, "reset"))
+            self.readConnectionLost()
 
     # What the owner asks for, while it is open.
 

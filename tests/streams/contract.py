@@ -493,6 +493,12 @@ class Deaf:
         assert bench.owner.heard == said
         assert bench.owner.told.count("deaf") <= 1
         assert bench.far.received == b""
+        if ended:
+            assert "ended" in bench.owner.told or bench.owner.reason.check(
+                ConnectionDone
+            )
+        elif "ended" not in bench.owner.told:
+            assert not bench.owner.reason.check(ConnectionDone, Truncated)
 
     @ensureDeferred
     async def test_isDeaf(self, bench: Bench) -> None:
