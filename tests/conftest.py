@@ -1,11 +1,36 @@
-"""What tests of every room use."""
+"""
+What tests of every room use; also, on which reactor they run: Twisted's default
+one, or that which LBPROXY_TEST_REACTOR names (poll, select or asyncio).
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+import pytest_twisted
 from twisted.logger import LogEvent, globalLogPublisher
+from twisted.python.reflect import namedAny
+
+REACTORS = {
+    "poll": "pollreactor.PollReactor",
+    "select": "selectreactor.SelectReactor",
+    "asyncio": "asyncioreactor.AsyncioSelectorReactor",
+}
+
+
+def _install(name: str) -> None:
+    """Let pytest-twisted, which has the default reactor made, run another one."""
+    reactor = namedAny(f"twisted.internet.{REACTORS[name]}")
+    install = namedAny(reactor.__module__).install
+    pytest_twisted.reactor_installers["default"] = lambda: (
+        pytest_twisted._install_reactor(install, reactor)
+    )
+
+
+if "LBPROXY_TEST_REACTOR" in os.environ:
+    _install(os.environ["LBPROXY_TEST_REACTOR"])
 
 
 @pytest.fixture

@@ -433,6 +433,7 @@ class Ends:
         bench.far.stall()
         stream.pauseProducing()
         stream.write(b"x" * waiting)
+        await bench.settle()
         bench.far.send(SHORT)
         await bench.until(lambda: bench.far.delivered)
         bench.far.reset()
