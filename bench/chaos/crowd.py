@@ -131,41 +131,42 @@ class Crowd(Thread):
         self._alive: list[Peer] = []
         self._keys = 0
         self._names = 0
+        self._next = 0.0
 
     def run(self) -> None:
         """Go on until told to end; then everything is closed."""
         never = Event()
-        nextClient = 0.0
         try:
             while not self.ends.is_set():
                 if self.frozen.is_set():
                     self.still.set()
-                    never.wait(0.02)
-                    continue
-                self.still.clear()
-                now = time.monotonic()
-                if now >= nextClient and self.targets and not self.leave.is_set():
-                    nextClient = now + self._rng.expovariate(self._rate)
-                    if len(self._alive) < 2 * _MOST:
-                        self._come(self._rng.choice(self.targets))
-                for each in self._places:
-                    self._accept(each)
-                self._turn(now)
+                elif self.leave.is_set():
+                    self._closeAll()
+                else:
+                    self.still.clear()
+                    self._goOn(time.monotonic())
                 never.wait(0.003)
         except BaseException as error:
             self.errors.append(error)
+        self._closeAll()
+
+    def _goOn(self, now: float) -> None:
+        # The other thread may put another list in its place.
+        targets = self.targets
+        if targets and now >= self._next and len(self._alive) < 2 * _MOST:
+            self._next = now + self._rng.expovariate(self._rate)
+            self._come(self._rng.choice(targets))
+        for each in self._places:
+            self._accept(each)
         for peer in self._alive:
-            peer.close()
+            peer.turn(now)
+        self._alive = [peer for peer in self._alive if not peer.over]
+
+    def _closeAll(self) -> None:
+        for peer in self._alive:
+            peer.close(reset=self._rng.random() < 0.5)
         for each in self._places:
             each.close()
-
-    def _turn(self, now: float) -> None:
-        for peer in self._alive:
-            if self.leave.is_set():
-                peer.close(reset=self._rng.random() < 0.5)
-            else:
-                peer.turn(now)
-        self._alive = [peer for peer in self._alive if not peer.over]
 
     def _peer(self, sock: socket.socket, kind: str, **how: object) -> Peer:
         self._keys += 1
