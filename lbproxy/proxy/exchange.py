@@ -110,7 +110,7 @@ class Exchange:
         self._watch = watch
         self._owner: ExchangeOwner | None = owner
         self._candidates: ICandidates | None = None
-        self._tried: list[Member] = []
+        self._tried: tuple[Member, ...] = ()
         self._stalePicks = 0
         self._lease: Lease | None = None
         self._wait: Wait | Dial | None = None
@@ -264,7 +264,7 @@ class Exchange:
             self._blame(lease)
         lease.release()
         self._lease = None
-        self._tried.append(lease.member)
+        self._tried = (*self._tried, lease.member)
         connection = self._connection
         connection.tried.append(lease.backend)
         connection.detail = f"{lease.backend}: {brief(reason)}"
@@ -303,7 +303,7 @@ class Exchange:
         age = policy.wheel.now() - self._watch.opened
         connection.connected = connection.opened + age
         self.backend = backend
-        self._watch.streams.append(backend)
+        self._watch.streams += (backend,)
         self._relay = relay = Relay(
             self._client, backend, self, policy.options.halfClose
         )

@@ -92,7 +92,7 @@ class Sessions:
             if isinstance(local, _IP)
             else toAddress(local)
         )
-        session.watch.streams.append(client)
+        session.watch.streams = (client,)
         self._observer.opened(session.connection)
 
     def sessionOver(self, session: Session) -> None:

@@ -77,6 +77,7 @@ class TransportStream(Protocol):
     markPlain = markCipher = deliveredPlain = 0
     _kind: Kind = OTHER
     _closer: Closer | None = None
+    _held: bytes | bytearray = b""
     _receive: Callable[[bytes], object] | None = None
     _discards = False
     _overrun = False
@@ -87,7 +88,6 @@ class TransportStream(Protocol):
 
     def __init__(self, owner: StreamOwner) -> None:
         self.owner: StreamOwner | None = owner
-        self._held: list[bytes] = []
 
     # What the transport tells.
 
@@ -232,30 +232,25 @@ class TransportStream(Protocol):
 
     def peek(self, limit: int) -> bytes:
         """As L{Stream<lbproxy.streams.stream.Stream.peek>} has it."""
-        return b"".join(self._held)[:limit]
+        return bytes(self._held[:limit])
 
     def take(self, length: int) -> bytes:
         """As L{Stream<lbproxy.streams.stream.Stream.take>} has it."""
-        held = b"".join(self._held)
-        self._held = [held[length:]] if length < len(held) else []
-        return held[:length]
+        taken, self._held = self._held[:length], self._held[length:]
+        return bytes(taken)
 
     def flow(self, receive: Callable[[bytes], object]) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.flow>} has it."""
         self._receive = receive
-        held, self._held = self._held, []
-        for at, data in enumerate(held):
-            if self._receive is None or self.mode is not Mode.OPEN:
-                # Whoever received the last piece asked to hold the rest.
-                self._held += held[at:]
-                return
-            receive(data)
+        held, self._held = self._held, b""
+        if held:
+            receive(bytes(held))
 
     def hold(self, returned: bytes = b"") -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.hold>} has it."""
         self._receive = None
         if returned:
-            self._held.insert(0, returned)
+            self._held = bytearray(returned + self._held)
 
     def write(self, data: bytes) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.write>} has it."""
@@ -376,7 +371,7 @@ class TransportStream(Protocol):
     def _close(self, mode: Mode, closer: Closer | None) -> None:
         self.mode = mode
         self._closer = closer
-        self._held = []
+        self._held = b""
         self._receive = None
         if self._fed:
             self.unregisterProducer()
@@ -387,8 +382,11 @@ class TransportStream(Protocol):
             self._discards = True
             self._closer.pace.spend(self, len(data))
         elif self.mode is Mode.OPEN:
-            self._held.append(data)
-            held = sum(map(len, self._held))
+            if self._held:
+                self._held += data
+            else:
+                self._held = bytearray(data)
+            held = len(self._held)
             if held >= HOLD_LIMIT:
                 self.pauseProducing()
             if held >= OVERRUN_LIMIT and not self.facts.pauses:
@@ -403,7 +401,7 @@ class TransportStream(Protocol):
             self._kind.detach(self)
         self.mode = Mode.LOST
         self._receive = None
-        self._held = []
+        self._held = b""
         if self._discards and self._closer is not None:
             self._closer.pace.forget(self)
         self._closer = None

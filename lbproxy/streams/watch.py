@@ -222,7 +222,7 @@ class Watch(Entry):
         # What Entry does, without a call.
         self._slot = None
         self.pace = pace
-        self.streams: list[Stream] = []
+        self.streams: tuple[Stream, ...] = ()
         self._wheel = wheel
         self._limits = limits
         self._owner: WatchOwner | None = owner
@@ -302,7 +302,7 @@ class Watch(Entry):
     def close(self) -> None:
         """Watch no more."""
         self._owner = None
-        self.streams = []
+        self.streams = ()
         self._marks = None
         self._wheel.cancel(self)
 
