@@ -48,7 +48,9 @@ class _Gate:
 
         @raise BlockingIOError: If there is none, or no room for one.
         """
-        if not self._capacity.paused:
+        # A client's plugin may have had the port closed, which Twisted's loop over
+        # the clients of a batch does not notice.
+        if not self._capacity.paused and self._listening.fileno() >= 0:
             try:
                 return self._listening.accept()
             except OSError as error:

@@ -320,7 +320,7 @@ class Watch(Entry):
             when = self._nextLook(now)
             if when < self._next:
                 self._next = when
-            self._wheel.schedule(self, when)
+                self._wheel.schedule(self, when)
 
     def _look(self, now: float) -> None:
         """Bring the marks up to date."""

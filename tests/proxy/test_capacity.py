@@ -130,6 +130,17 @@ def test_accepting(logged, number: int, paused: bool) -> None:
     assert len(logged) == paused
 
 
+def test_closedWhileAccepting() -> None:
+    """A port that is closed in the middle of a batch has no more clients."""
+    capacity, port, _ = capacityFor(5)
+    listening = socket.create_server(("127.0.0.1", 0))
+    port.socket = listening
+    capacity.watch(port)
+    listening.close()
+    with pytest.raises(BlockingIOError):
+        port.socket.accept()
+
+
 def test_affordable() -> None:
     """There is always one, and never more than half the descriptors."""
     assert affordable() >= 1
