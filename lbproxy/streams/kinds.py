@@ -5,8 +5,9 @@ Twisted's transports say when they are full and when they are empty again, but
 not how much they hold; they close when a send fails, and with them goes what
 had arrived before; and their layers copy interfaces that they do not provide.
 So each kind declares its facts here, and all that is done to a transport behind
-its back is done here and in L{lbproxy.streams.transports}.  Each of these tricks
-stands beside a test that fails when a new Twisted makes it wrong or needless.
+its back is done here and in L{lbproxy.streams.transports}.  For each of these
+tricks C{tests/streams/test_kinds.py} has a test that fails when a new Twisted
+makes it wrong or needless.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@ The contract of L{lbproxy.streams.stream.Stream}, as tests: whatever carries a
 stream, it does what its facts declare.
 
 A test that asks for a fact which the stream at hand does not declare is skipped,
-and for no other reason.
+and for no other reason.  It is in one module, however long, since it is one
+contract.
 """
 
 from __future__ import annotations
