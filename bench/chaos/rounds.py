@@ -168,8 +168,8 @@ class Round:
             self._world.places,
             certificates.forClients,
             certificates.forBackends,
-            rate=self._rng.uniform(10, 60),
-            budget=(4 if self._world.rough else 32) << 20,
+            rate=self._rng.choice((20, 60, 200)),
+            budget=(4 if self._world.rough else 1024) << 20,
         )
         self._crowd.start()
         await self._start()
