@@ -8,7 +8,6 @@ import socket
 import ssl
 import time
 from collections import deque
-from contextlib import suppress
 from random import Random
 from threading import Event, Thread
 
@@ -228,6 +227,4 @@ class Crowd(Thread):
                         suppress_ragged_eofs=False,
                     )
 
-            peer = self._peer(sock, place.kind, secure=secure)
-            with suppress(OSError):
-                peer.name = sock.getpeername()
+            self._peer(sock, place.kind, secure=secure)

@@ -52,10 +52,20 @@ class Peer:
     @ivar said: How many bytes it has sent.
     @ivar ear: What it has heard.
     @ivar sawEnd: Whether the end of the stream came in good order.
+    @ivar heardAtEnd: What it had heard by then.
     @ivar failed: What ended it otherwise.
     @ivar left: How it ended its own stream: C{end}, C{close}, C{reset} or not.
     @ivar over: Whether its socket is closed.
+    @ivar name: Its address, if it is a client.
     """
+
+    said = 0
+    sawEnd = False
+    heardAtEnd = -1
+    failed = ""
+    left = ""
+    over = False
+    name: object = None
 
     def __init__(
         self,
@@ -78,14 +88,7 @@ class Peer:
         self.kind = kind
         self.steps = steps
         self.script = list(steps)
-        self.said = 0
         self.ear = Ear()
-        self.sawEnd = False
-        self.heardAtEnd = -1
-        self.failed = ""
-        self.left = ""
-        self.over = False
-        self.name: object = None
         self._rng = rng
         self._sock = sock
         self._address = address

@@ -57,7 +57,7 @@ class Chaos:
         self._without = without
         self._faults: list[Fault] = []
         self._round: Round | None = None
-        self._connections = self._rounds = 0
+        self._connections = self._matched = self._rounds = 0
         self.events: list[LogEvent] = []
         observers: list[Callable[[LogEvent], object]] = [self.events.append]
         if verbose:
@@ -81,6 +81,7 @@ class Chaos:
                 self._round = Round(self._reactor, number, rng, world, self)
                 await self._round.run(certificates)
                 self._connections += len(self._round.records.opens)
+                self._matched += self._round.matched
                 self._rounds += 1
                 self._faults += self._round.faults
         finally:
@@ -110,6 +111,7 @@ class Chaos:
             print(f"FAULT {kind}: {text}")
         print(
             f"{self._connections} connections in {self._rounds} rounds, "
+            f"{self._matched} of them followed from end to end, "
             f"{len(self._faults)} faults"
         )
         return 1 if self._faults else 0
@@ -122,7 +124,10 @@ class Round:
     @ivar number: Of the round.
     @ivar records: What observers were told.
     @ivar faults: What was found.
+    @ivar matched: How many connections could be followed from end to end.
     """
+
+    matched = 0
 
     def __init__(
         self, reactor: Any, number: int, rng: Random, world: World, chaos: Chaos
@@ -324,6 +329,7 @@ class Round:
 
     def _accounts(self) -> Iterator[Fault]:
         pairs = self._pairs()
+        self.matched = sum(each.backend is not None for each in pairs)
         peers = self._crowd.peers
         seconds = time.monotonic() - self._began
         for error in self._crowd.errors:
@@ -343,6 +349,8 @@ class Round:
         peers = self._crowd.peers
         for peer in peers.values():
             name = peer.name
+            if not name:
+                continue  # A backend, or a client that never connected.
             if isinstance(name, bytes):
                 name = (name.decode().replace("\0", "@"), None)
             clients[name] = None if name in clients else peer
