@@ -172,15 +172,15 @@ class Daemon:
         """The port of its first listener."""
         return int(self.addresses[0].rpartition(":")[2])
 
+    def ended(self) -> list[Ended]:
+        """How connections have ended so far."""
+        lines = _RECORD.findall(_read(self.directory / "access.log"))
+        return [Ended(int(i), float(t), end, detail) for i, t, end, detail in lines]
+
     def records(self, count: int = 1) -> list[Ended]:
         """Wait for so many connections to be over; how they ended."""
-
-        def ended() -> list[Ended]:
-            lines = _RECORD.findall(_read(self.directory / "access.log"))
-            return [Ended(int(i), float(t), end, d) for i, t, end, d in lines]
-
-        eventually(lambda: len(ended()) >= count, "its access log is too short")
-        return ended()
+        eventually(lambda: len(self.ended()) >= count, "its access log is too short")
+        return self.ended()
 
     def record(self) -> Ended:
         """Wait for the only connection to be over."""
