@@ -316,9 +316,12 @@ class Watch(Entry):
         first = min(self._row.limits, key=self._when, default=None)
         if first is not None and self._when(first) <= now:
             self._reached(first, now)
+            if self._owner is not None:
+                # What was cut off by that may never say that it is gone.
+                self._look(now)
         if self._owner is not None:
-            when = self._nextLook(now)
-            if when < self._next:
+            when = min(self._next, self._nextLook(now))
+            if when < inf:  # Unless every limit is off.
                 self._next = when
                 self._wheel.schedule(self, when)
 

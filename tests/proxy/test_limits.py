@@ -9,6 +9,7 @@ state is tried in it alone, with every other limit off, and together with others
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from stories import A, B, Picks, Routes, Story
@@ -317,10 +318,56 @@ def test_trickle() -> None:
     scene.story.stop()
 
 
-def test_everythingOff() -> None:
-    """A session without limits goes on, and costs no delayed call."""
+@pytest.mark.parametrize("limit", [None, Limit.LIFETIME])
+@pytest.mark.parametrize("scene", [lingering, undelivered, resetting])
+def test_deadTransportWhileClosing(scene, limit: Limit | None) -> None:
+    """
+    A client is given up that is cut off in the middle of its close, and whose
+    transport never says that it is gone.
+    """
+    limits = {Limit.GIVE_UP: 4.0} if limit is None else {limit: 2.0, Limit.GIVE_UP: 4.0}
+    story = scene(limits).story
+    (session,) = story.sessions
+    session.client.transport.abortConnection = lambda: None
+    cut = 2.0 if limit else {lingering: LINGER}.get(scene, 4.0)
+    story.settle(cut + 3.9)
+    assert not story.records.closes
+    story.settle(0.7)
+    assert story.records.closes
+    story.stop()
+
+
+@pytest.mark.parametrize(
+    ("limit", "end"),
+    [(Limit.IDLE, End.IDLE_TIMEOUT), (Limit.LIFETIME, End.MAX_LIFETIME)],
+)
+def test_cutOffInAWhile(limit: Limit, end: End, logged) -> None:
+    """
+    Transports that say they are gone in a later turn of the reactor, as those on
+    sockets do, are cut off without an error in the log.
+    """
+    scene = relaying({limit: 4.0})
+    story = scene.story
+    (session,) = story.sessions
+    for stream in session.watch.streams:
+        transport = stream.transport
+        transport.abortConnection = partial(
+            story.network.callLater, 0, transport.abortConnection
+        )
+    story.settle(5)
+    assert story.end.end is end
+    assert not [event for event in logged if "log_failure" in event]
+    story.stop()
+
+
+def test_everythingOff(logged) -> None:
+    """
+    A session without limits goes on, and costs no delayed call once the time is
+    over that its backend had to accept.
+    """
     scene = relaying({})
     scene.story.settle(1e7)
     assert not scene.story.records.closes
     assert not scene.story.network.getDelayedCalls()
+    assert not [event for event in logged if "log_failure" in event]
     scene.story.stop()
