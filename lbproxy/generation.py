@@ -3,9 +3,12 @@ One running configuration: its ports, pools, logs and sessions.
 
 A generation is started once and is gone once::
 
-    new --> running --> leaving --> gone
-     |         start       stopAccepting, then idle or aborted
-     +--> gone             start has failed: nothing is left open or held
+    new     --> running, gone
+    running --> leaving
+    leaving --> gone
+
+If its start fails, nothing is left open or held.  When it is leaving it accepts no
+clients; it is gone when its last connection is over.
 
 What the process has only one of outlives its generations (L{Process}).  Ports and
 pools are held by name; what the next generation takes over stays open, and what

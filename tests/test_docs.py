@@ -19,7 +19,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 from zope.interface.verify import verifyObject
 
-from lbproxy import Backend, End, IBackendPicker
+from lbproxy import Backend, IBackendPicker
 from lbproxy.balance.pool import Pool
 from lbproxy.config.file import configurationFromText
 from lbproxy.tap import Options
@@ -60,14 +60,6 @@ TOML = [
 
 def pool(picker) -> Pool:
     return Pool("web", [Backend(f"tcp:h:{n}", name=f"b{n}") for n in range(3)], picker)
-
-
-def test_ends() -> None:
-    """The docs tell of every word for an end, and of no other."""
-    page = (ROOT / "docs" / "ends.rst").read_text()
-    assert re.findall(r"^   \* - ``(.*)``$", page, re.MULTILINE) == [
-        each.value for each in End
-    ]
 
 
 def test_thereIsSomethingToTest() -> None:
