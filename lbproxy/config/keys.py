@@ -115,7 +115,7 @@ PROCESS = Table(
             moreThanNone,
             _default(Limits, "closeTimeout"),
             "How long what is left to deliver may wait; starts again with each byte "
-            "accepted.",
+            "that is delivered.",
         ),
         Key(
             "max-connections",
@@ -175,7 +175,8 @@ LISTENER = Table(
             "max-lifetime",
             duration,
             _default(Limits, "maxLifetime"),
-            "How long a connection may last, whatever happens; 0 is off.",
+            "How long a connection may last, from accept to the last byte of its "
+            "close; 0 is off.",
         ),
         Key(
             "half-close",
