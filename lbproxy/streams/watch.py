@@ -320,8 +320,8 @@ class Watch(Entry):
                 # What was cut off by that may never say that it is gone.
                 self._look(now)
         if self._owner is not None:
-            when = min(self._next, self._nextLook(now))
-            if when < inf:  # Unless every limit is off.
+            when = self._nextLook(now)
+            if when < self._next:  # Or it is infinite: every limit is off.
                 self._next = when
                 self._wheel.schedule(self, when)
 
