@@ -65,7 +65,7 @@ class Inside:
 
     def __exit__(self, *raised: object) -> None:
         self.call(self.balancer.stopService)
-        assert not len(self.balancer._wheel)
+        assert not len(self.balancer._process.wheel)
 
     def call(self, function: Callable[..., object], *arguments: object) -> Any:
         """Call something where the balancer runs, and wait for its outcome."""
@@ -79,7 +79,7 @@ class Inside:
         """Wait for the one session that is joined to its backend."""
 
         def joined() -> list[Session]:
-            sessions = list(self.balancer._factories[0].sessions)
+            sessions = list(self.balancer._generation.sessions)
             return [each for each in sessions if each.connection.connected is not None]
 
         (session,) = eventually(joined)
