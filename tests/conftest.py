@@ -51,3 +51,23 @@ def loggedFailures(logged: list[LogEvent]) -> list[LogEvent]:
             return any("log_failure" in event for event in logged)
 
     return Failures()
+
+
+@pytest.fixture(autouse=True)
+def noFailures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """
+    Nothing fails unnoticed but plugins, whose failures are told as such; a test
+    that expects others asks for the log.
+    """
+    events: list[LogEvent] = []
+    globalLogPublisher.addObserver(events.append)
+    yield
+    globalLogPublisher.removeObserver(events.append)
+    if not {"logged", "loggedFailures"} & set(request.fixturenames):
+        failures = [
+            event
+            for event in events
+            if "log_failure" in event
+            and event["log_namespace"] != "lbproxy.proxy.pluginerrors.PluginErrors"
+        ]
+        assert not failures, failures

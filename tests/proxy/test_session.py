@@ -17,8 +17,6 @@ from lbproxy import (
     IMembershipObserver,
 )
 
-pytestmark = pytest.mark.usefixtures("loggedFailures")
-
 
 def fails(*_):
     raise LookupError("no such thing")
