@@ -36,6 +36,12 @@ _MOST_READ = 64 << 20
 _TCP_CLOSE = 7
 """The state of a connection that is over, of <netinet/tcp.h>."""
 
+UNACKNOWLEDGED = 2 * 1460
+"""
+Bytes that a peer may have got and not acknowledged yet: it may wait for the
+second of two segments (RFC 1122, 4.2.3.2).
+"""
+
 _EMPTY = b"\0\0\0\0"
 
 

@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .kinds import KINDS, OTHER, Found, Kind, readOut
+from .kinds import KINDS, OTHER, UNACKNOWLEDGED, Found, Kind, readOut
 from .stream import (
     HOLD_LIMIT,
     OVERRUN_LIMIT,
@@ -215,8 +215,10 @@ class TransportStream(Protocol):
         if self._shaken:
             # Over TLS an end without close_notify is told from a reset only
             # here; and a peer that has got all of ours may have closed with our
-            # close_notify unread.
-            self._truncated = ended or (self.endAsked and not self.transit()[0])
+            # close_notify unread, or not even acknowledged.
+            self._truncated = ended or (
+                self.endAsked and self.transit()[0] <= UNACKNOWLEDGED
+            )
         self._kind.detach(self)
         descriptor.connectionLost(reason)
 
