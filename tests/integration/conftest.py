@@ -209,6 +209,9 @@ def secure(
                 secured = context.wrap_socket(connected, server_side=True)
             except (ssl.SSLError, OSError):
                 return
+            # Or an answer would wait for the session tickets to be acknowledged,
+            # and be dropped by a close with input unread.
+            secured.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with secured:
                 conversation(secured)
 
