@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Start
-from .daemon import LOOPBACK, run
+from .conftest import Start, StartWith
+from .daemon import LOOPBACK, PATIENCE, run
 from .peers import Backend, asks, echo, readAll
 
 _INHERITS = """
@@ -38,6 +38,21 @@ def test_ipv6(start: Start, serve: Callable[..., Backend]) -> None:
     daemon = start(over=[backend], listen=[r"tcp6:0:interface=\:\:1"])
     assert daemon.addresses[0].startswith("[::1]:")
     passesAlong(daemon.connect())
+
+
+def test_abstractClient(
+    startWith: StartWith, serve: Callable[..., Backend], short: str
+) -> None:
+    """A client that has bound an abstract address is served like any other."""
+    daemon = startWith(serve(echo), listen=f"unix:{short}/front")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.bind(f"\0lbproxy-{os.getpid()}")
+        client.settimeout(PATIENCE)
+        client.connect(f"{short}/front")
+        passesAlong(client)
+    assert daemon.record().end == "client-closed"
+    log = (daemon.directory / "access.log").read_text()
+    assert f"unix:@lbproxy-{os.getpid()} " in log
 
 
 def test_unix(start: Start, serve: Callable[..., Backend], short: str) -> None:

@@ -371,3 +371,42 @@ def test_everythingOff(logged) -> None:
     assert not scene.story.network.getDelayedCalls()
     assert not [event for event in logged if "log_failure" in event]
     scene.story.stop()
+
+
+def test_lingeringIsNotLookedAt() -> None:
+    """To wait for a refused client's own end takes no look in between."""
+    scene = lingering({})
+    network, fired = scene.story.network, 0
+    until = network.seconds() + LINGER - 1
+    while network.calls and network.calls[0].getTime() <= until:
+        network.advance(network.calls[0].getTime() - network.seconds())
+        fired += 1
+    # The wheel comes by a few times on its way from wide slots to narrow ones.
+    assert fired <= 6
+    scene.story.settle(until + 2 - network.seconds())
+    assert scene.story.end.end is End.REFUSED_BY_ROUTER
+    scene.story.stop()
+
+
+def test_blamedForAFullTryOnly() -> None:
+    """
+    A member that had but the rest of C{dial-deadline} for its try is not passed
+    over for it, however often that happens; one that had its full time is.
+    """
+    story = Story(A, B, pool='connect-timeout = "4s"\ndial-deadline = "6s"')
+    for backend in story.backends:
+        backend.answer = "hang"
+    first, second = story.pool.members
+    picks = Picks(lambda candidates: candidates[0])
+    story.pool.picker = picks
+    for _ in range(5):
+        client = story.client(b"x")
+        story.settle(6.1)
+        client.end()
+        story.settle(0.1)
+    assert {record.end for record in story.records.closes} == {End.DIAL_DEADLINE}
+    assert [backend.dials for backend in story.backends] == [5, 5]
+    available = story.pool.candidates(story.network.seconds())
+    assert second in available
+    assert first not in available
+    story.stop()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 from stories import A, B, Picks, Routes, Story
 from twisted.internet.defer import Deferred
 from twisted.plugins.misbehaving_endpoints import Misbehaves, cannotBeCancelled
 
-from lbproxy import End
+from lbproxy import Backend, End
+from lbproxy.balance.pool import Pool
+from lbproxy.proxy.dialer import DialOptions
+from lbproxy.words.backend import Member
 
 pytestmark = pytest.mark.usefixtures("loggedFailures")
 
@@ -203,3 +208,56 @@ def test_pickerThatRaises(logged: list) -> None:
     story.stop()
     (failed,) = (event for event in logged if "log_failure" in event)
     assert "Raises.pick" in failed["plugin"]
+
+
+def test_manyBackendsOfARouter() -> None:
+    """
+    A router that names three thousand backends, one after the other, leaves none
+    of their pools, members and endpoints behind.
+    """
+
+    def left() -> dict[type, int]:
+        gc.collect()
+        kinds = (Backend, Member, Pool, Misbehaves, DialOptions)
+        everything = gc.get_objects()
+        return {kind: sum(type(o) is kind for o in everything) for kind in kinds}
+
+    numbers = count()
+    story = Story(
+        A,
+        routers={
+            "front": Routes(lambda: Backend(f"misbehaves:raises:{next(numbers)}"))
+        },
+    )
+
+    def come(clients: int) -> None:
+        for _ in range(clients):
+            story.client(b"x").end()
+            story.settle()
+        story.records.closes.clear()
+        story.records.opens.clear()
+
+    come(10)
+    before = left()
+    come(3000)
+    assert len(Misbehaves.depths) == 3010
+    assert left() == before
+    story.stop()
+
+
+def test_routersBackendIsThePools() -> None:
+    """
+    A router that names a backend of a pool means that pool's member, equal as it
+    is: its connections count there, and so do its failures.
+    """
+    story = Story(A, B, routers={"front": Routes(lambda: Backend(B))})
+    story.client(b"x")
+    story.client(b"x")
+    assert [member.active for member in story.pool.members] == [0, 2]
+    story.backends[1].answer = "refuse"
+    for _ in range(5):
+        story.client(b"x").end()
+        story.settle()
+    available = story.pool.candidates(story.network.seconds())
+    assert [member.backend.connect for member in available] == [A]
+    story.stop()
