@@ -152,6 +152,18 @@ class Reading:
         assert bench.owner.heard == (SHORT * 2)[3:]
 
     @ensureDeferred
+    async def test_returnedLate(self, bench: Bench) -> None:
+        """Also if more has come in the meantime."""
+        bench.flow()
+        bench.far.send(SHORT)
+        await bench.until(lambda: bench.owner.heard == SHORT)
+        bench.stream.hold()
+        bench.far.send(b"and more")
+        await bench.until(lambda: bench.stream.peek(1000) == b"and more")
+        bench.stream.hold(SHORT)
+        assert bench.stream.peek(1000) == SHORT + b"and more"
+
+    @ensureDeferred
     async def test_holdsAgain(self, bench: Bench) -> None:
         """A receiver may ask to hold the rest with each piece of what was held."""
         stream, heard = bench.stream, []
