@@ -84,7 +84,10 @@ def test_clientsThatLeave(
     program: str,
     header: str,
 ) -> None:
-    """wget and curl leave as they do, and none of their connections was reset."""
+    """
+    curl says goodbye, and wget does not.  That is a normal end once the server has
+    ended its stream; before it has, it counts as a reset.
+    """
     root = tmp_path / "root.pem"
     authority.cert_pem.write_to_path(root)
     daemon = startWith(web(), listen=secureListener("tls", certificate))
@@ -99,5 +102,8 @@ def test_clientsThatLeave(
         page = ran(program, "-4", *options, *header_, url)
         assert page == "web /page\n"
     eventually(lambda: daemon.connections() == 0)
-    ends = [record.end for record in daemon.records(10)]
-    assert set(ends) <= {"client-closed", "backend-closed"}, ends
+    ends = {(record.end, record.detail) for record in daemon.records(10)}
+    if (program, header) == ("wget", "keep-alive"):
+        assert ends == {("client-reset", "truncated")}
+    else:
+        assert ends <= {("client-closed", ""), ("backend-closed", "")}
