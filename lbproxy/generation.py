@@ -37,7 +37,7 @@ from .interfaces import IBackendPicker, IConnectionObserver, IRouter
 from .observe.accesslog import AccessLog
 from .observe.endslog import EndsLog
 from .observe.observers import Observers
-from .ports import CannotStart, Ports
+from .ports import CannotStart, Ports, gateAccept
 from .proxy.capacity import Capacity, affordable
 from .proxy.dialer import Dialer, DialOptions
 from .proxy.listener import ListenerFactory, Sessions, toAddress
@@ -280,6 +280,7 @@ class Generation:
     ) -> None:
         # Accepted sockets inherit what is set here.
         tune(port, listener.keepalive)
+        gateAccept(port, self._process.capacity)
         self._process.capacity.watch(port)
         self._opened.append(port)
         address = toAddress(port.getHost())

@@ -24,6 +24,7 @@ from .config.causes import cause
 from .config.endpoints import serverEndpoint
 from .config.place import Place
 from .holdings import Holdings
+from .proxy.capacity import SHORTAGES, Capacity
 from .proxy.listener import ListenerFactory
 from .streams.alpn import ignoreOffers
 from .words.description import Description
@@ -148,6 +149,47 @@ class Ports:
         """
         port = self._holdings.release(description)
         return succeed(None) if port is None else port.close()
+
+
+class AcceptGate:
+    """
+    A listening socket that has no client while the process can hold no more.
+
+    Twisted's ports accept up to a hundred clients before they look up, paused
+    or not, and close those for which there is no descriptor; this way nobody
+    is accepted that cannot be served.
+    """
+
+    def __init__(self, listening: socket.socket, capacity: Capacity) -> None:
+        self._listening = listening
+        self._capacity = capacity
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """
+        The next client.
+
+        @raise BlockingIOError: If there is none, or no room for one.
+        """
+        # A client's plugin may have had the port closed, which Twisted's loop over
+        # the clients of a batch does not notice.
+        if not self._capacity.paused and self._listening.fileno() >= 0:
+            try:
+                return self._listening.accept()
+            except OSError as error:
+                if error.errno not in SHORTAGES:
+                    raise
+                self._capacity.exhausted(os.strerror(error.errno))
+        raise BlockingIOError(errno.EAGAIN, "no room for more connections")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._listening, name)
+
+
+def gateAccept(port: IListeningPort, capacity: Capacity) -> None:
+    """Let a port accept only as many clients as there is capacity for."""
+    listening = getattr(port, "socket", None)
+    if isinstance(listening, socket.socket):
+        vars(port)["socket"] = AcceptGate(listening, capacity)
 
 
 def closePort(port: IListeningPort) -> Deferred[Any]:

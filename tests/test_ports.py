@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from twisted.internet.protocol import Factory
+from twisted.internet.task import Clock
 
 from lbproxy.config.place import Place
-from lbproxy.ports import CannotStart, OpenPort, Ports
+from lbproxy.ports import CannotStart, OpenPort, Ports, gateAccept
+from lbproxy.proxy.capacity import Capacity
+from lbproxy.streams.alarm import ClockAlarm
+from lbproxy.streams.wheel import Wheel
 from lbproxy.testing import MemoryNetwork
 
 PLACE = Place("test")
@@ -51,3 +59,52 @@ def test_taken() -> None:
     network.listenTCP(80, Factory())
     with pytest.raises(CannotStart, match="cannot listen on tcp:80: Address in use"):
         take(network, "tcp:80")
+
+
+class Listening:
+    """A port whose socket has no client, but an error."""
+
+    def __init__(self, number: int) -> None:
+        self.socket = Failing(number)
+
+
+class Failing(socket.socket):
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def accept(self):
+        raise OSError(self.number, os.strerror(self.number))
+
+
+@pytest.mark.parametrize(
+    ("number", "paused"),
+    [
+        (errno.EMFILE, True),
+        (errno.ENFILE, True),
+        (errno.ENOBUFS, True),
+        (errno.ENOMEM, True),
+        (errno.ECONNABORTED, False),
+    ],
+)
+def test_accepting(logged, number: int, paused: bool) -> None:
+    """An accept that fails for a shortage pauses; one of whose client left does not."""
+    capacity = Capacity(Wheel(ClockAlarm(Clock())), 5)
+    listening = Listening(number)
+    with listening.socket:
+        gateAccept(listening, capacity)
+        with pytest.raises(BlockingIOError if paused else ConnectionAbortedError):
+            listening.socket.accept()
+    assert capacity.paused is paused
+    assert len(logged) == paused
+
+
+def test_closedWhileAccepting() -> None:
+    """A port that is closed in the middle of a batch has no more clients."""
+    capacity = Capacity(Wheel(ClockAlarm(Clock())), 5)
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = SimpleNamespace(socket=listening)
+    gateAccept(port, capacity)
+    listening.close()
+    with pytest.raises(BlockingIOError):
+        port.socket.accept()

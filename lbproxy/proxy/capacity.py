@@ -11,8 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import socket
-from typing import Any
 
 from twisted.internet.interfaces import IListeningPort, IPushProducer
 from twisted.logger import Logger
@@ -27,40 +25,6 @@ _RETRY = 1.0
 
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """The errors by which the system says that it has no more for this process."""
-
-
-class _Gate:
-    """
-    A listening socket that has no client for us while there are enough.
-
-    Twisted's ports accept up to a hundred clients before they look up, paused
-    or not, and close those for which there is no descriptor; this way nobody
-    is accepted that cannot be served.
-    """
-
-    def __init__(self, listening: socket.socket, capacity: Capacity) -> None:
-        self._listening = listening
-        self._capacity = capacity
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        """
-        The next client.
-
-        @raise BlockingIOError: If there is none, or no room for one.
-        """
-        # A client's plugin may have had the port closed, which Twisted's loop over
-        # the clients of a batch does not notice.
-        if not self._capacity.paused and self._listening.fileno() >= 0:
-            try:
-                return self._listening.accept()
-            except OSError as error:
-                if error.errno not in SHORTAGES:
-                    raise
-                self._capacity.exhausted(os.strerror(error.errno))
-        raise BlockingIOError(errno.EAGAIN, "no room for more connections")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._listening, name)
 
 
 class Capacity:
@@ -85,9 +49,6 @@ class Capacity:
 
     def watch(self, port: IListeningPort) -> None:
         """Pause and resume this port too, if it is of a kind that can be."""
-        listening = getattr(port, "socket", None)
-        if isinstance(listening, socket.socket):
-            vars(port)["socket"] = _Gate(listening, self)
         if IPushProducer.providedBy(port):
             self._ports.append(port)
             if self.paused:

@@ -22,6 +22,7 @@ from twisted.internet.protocol import ClientFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..streams.kinds import part
 from ..streams.socketoptions import tune
 from ..streams.stream import Stream
 from ..streams.transports import TransportStream
@@ -122,11 +123,8 @@ class Dial(ClientFactory):
         self.failed(reason)
 
     def clientConnectionLost(self, connector: Any, reason: Failure) -> None:
-        """
-        The backend is gone, as its stream knows.  Twisted's connector and its
-        transport refer to each other; so they would wait for the collector.
-        """
-        connector.transport = None
+        """The backend is gone, as its stream knows."""
+        part(connector)
 
     def streamShakes(self, stream: Stream) -> None:
         """The backend is there; its TLS handshake is a part of the dial."""
@@ -277,7 +275,7 @@ def _directUNIX(reactor: Any, path: str) -> Way:
 
 def _disconnect(connector: Any) -> None:
     connector.disconnect()
-    connector.transport = None
+    part(connector)
 
 
 def _ignore(connected: object) -> None:

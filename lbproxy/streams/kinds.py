@@ -259,6 +259,14 @@ def readOut(stream: TransportStream) -> Found:
     return Found.NOTHING
 
 
+def part(connector: Any) -> None:
+    """
+    Let a connector and its transport, which is over, not refer to each other any
+    more: as Twisted leaves them they would wait for the cyclic collector.
+    """
+    connector.transport = None
+
+
 def lowest(transport: Any) -> Any:
     """
     The transport that has the socket: the one below the layers (TLS) that

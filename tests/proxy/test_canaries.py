@@ -54,7 +54,7 @@ class Notes(ClientFactory):
 @ensureDeferred
 async def test_acceptsInBatches() -> None:
     """
-    Guards C{_Gate}: a port that is paused with a client goes on to accept those
+    Guards C{AcceptGate}: a port that is paused with a client goes on to accept those
     that wait, as many as in its last batches.
     """
     factory = Notes(lambda: port.pauseProducing())
@@ -70,7 +70,7 @@ async def test_acceptsInBatches() -> None:
 @ensureDeferred
 async def test_closesWithoutDescriptors() -> None:
     """
-    Guards C{_Gate}: a client for whom there is no descriptor is closed, and the
+    Guards C{AcceptGate}: a client for whom there is no descriptor is closed, and the
     port takes what stands on it in the place of its C{socket}.
     """
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
-
-import pytest
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock
 from twisted.logger import formatEvent
@@ -90,55 +85,6 @@ def test_exhaustedAtTheLimit(logged) -> None:
     assert "Too many" not in formatEvent(logged[-1])
     capacity.released()
     assert port.accepting
-
-
-class Listening:
-    """A port whose socket has no client, but an error."""
-
-    def __init__(self, number: int) -> None:
-        self.socket = Failing(number)
-
-
-class Failing(socket.socket):
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-    def accept(self):
-        raise OSError(self.number, os.strerror(self.number))
-
-
-@pytest.mark.parametrize(
-    ("number", "paused"),
-    [
-        (errno.EMFILE, True),
-        (errno.ENFILE, True),
-        (errno.ENOBUFS, True),
-        (errno.ENOMEM, True),
-        (errno.ECONNABORTED, False),
-    ],
-)
-def test_accepting(logged, number: int, paused: bool) -> None:
-    """An accept that fails for a shortage pauses; one of whose client left does not."""
-    capacity, port, _ = capacityFor(5)
-    listening = Listening(number)
-    with listening.socket:
-        capacity.watch(listening)
-        with pytest.raises(BlockingIOError if paused else ConnectionAbortedError):
-            listening.socket.accept()
-    assert port.accepting is not paused
-    assert len(logged) == paused
-
-
-def test_closedWhileAccepting() -> None:
-    """A port that is closed in the middle of a batch has no more clients."""
-    capacity, port, _ = capacityFor(5)
-    listening = socket.create_server(("127.0.0.1", 0))
-    port.socket = listening
-    capacity.watch(port)
-    listening.close()
-    with pytest.raises(BlockingIOError):
-        port.socket.accept()
 
 
 def test_affordable() -> None:
