@@ -27,7 +27,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from .balance.pool import Pool
+from .balance.pool import DirectPools, Pool
 from .config.causes import cause
 from .config.model import Configuration, ListenerConfiguration, PoolConfiguration
 from .config.plugins import buildPicker, namedRouter
@@ -37,6 +37,7 @@ from .interfaces import IBackendPicker, IConnectionObserver, IRouter
 from .observe.accesslog import AccessLog
 from .observe.endslog import EndsLog
 from .observe.observers import Observers
+from .observe.poolslog import PoolsLog
 from .ports import CannotStart, Ports, gateAccept
 from .proxy.capacity import Capacity, affordable
 from .proxy.dialer import Dialer, DialOptions
@@ -78,6 +79,7 @@ class Process:
     wheel: Wheel = field(init=False)
     pace: Pace = field(init=False)
     errors: PluginErrors = field(init=False)
+    poolsLog: PoolsLog = field(init=False)
     capacity: Capacity = field(init=False)
     dialer: Dialer = field(init=False)
     ports: Ports = field(init=False)
@@ -87,6 +89,7 @@ class Process:
         self.wheel = Wheel(alarmFor(self.reactor))
         self.pace = Pace(self.wheel)
         self.errors = PluginErrors(self.wheel)
+        self.poolsLog = PoolsLog(self.wheel)
         self.capacity = Capacity(self.wheel, 1)
         self.dialer = Dialer(self.reactor)
         self.ports = Ports(self.reactor)
@@ -94,6 +97,7 @@ class Process:
     def rest(self) -> None:
         """Let nothing be left to come, since there is no generation any more."""
         self.errors.close()
+        self.poolsLog.close()
         self.capacity.close()
         self.wheel.close()
 
@@ -246,7 +250,8 @@ class Generation:
             picker=str(configured.picker),
             backends=", ".join(map(_described, backends)),
         )
-        return HeldPool(Pool(configured.name, backends, picker), demo)
+        pool = Pool(configured.name, backends, picker, observer=self._process.poolsLog)
+        return HeldPool(pool, demo)
 
     def _listen(self, listener: ListenerConfiguration) -> None:
         process = self._process
@@ -262,6 +267,7 @@ class Generation:
             observer=self._observers,
             errors=process.errors,
             exhausted=process.capacity.exhausted,
+            direct=DirectPools(process.poolsLog),
         )
         place = listener.place.key("listen")
         for description in listener.listen:

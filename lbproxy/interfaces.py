@@ -136,3 +136,56 @@ class IConnectionObserver(Interface):
 
     def closed(connection: Connection) -> None:
         """The connection is over, told exactly once; its C{end} says why."""
+
+
+class IPoolObserver(Interface):
+    """
+    What hears of the members of pools: the log is one.  It must not raise.
+    """
+
+    def ejected(
+        pool: str, member: Member, seconds: float, failures: int, reason: str
+    ) -> None:
+        """
+        C{member} is left alone from now on.
+
+        @param seconds: For how long.
+        @param failures: How many dials in a row have failed.
+        @param reason: Why the last of them did, in a few words.
+        """
+
+    def notEjected(pool: str, member: Member, share: float) -> None:
+        """
+        As many dials of C{member} have failed as for an ejection, but as many
+        members as may be are ejected already.
+
+        @param share: How many may be, 0 to 1 of the pool.
+        """
+
+    def returned(pool: str, member: Member, seconds: float) -> None:
+        """
+        C{member} may be picked again.
+
+        @param seconds: How long it was ejected.
+        """
+
+    def nobodyLeft(pool: str, ejected: int, down: int) -> None:
+        """
+        No member is available from now on, and so all are tried.
+
+        @param ejected: How many are ejected.
+        @param down: How many are down.
+        """
+
+    def dialFailed(pool: str, member: Member, reason: str) -> None:
+        """
+        C{member} could not be connected to.
+
+        @param reason: In a few words.
+        """
+
+    def endedEmpty(pool: str, member: Member) -> None:
+        """
+        C{member} ended or reset a connection before it had sent a byte, and
+        before the client had ended its stream.
+        """

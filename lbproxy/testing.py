@@ -19,6 +19,7 @@ It is all in one module, however long, because that is how tests import it.
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -353,6 +354,10 @@ class ScriptedBackend:
     dials: int = 0
 
 
+def _refused() -> ConnectionRefusedError:
+    return ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+
 @implementer(IConnector)
 class _Connector:
     def __init__(self, address: IPv4Address, factory: ClientFactory) -> None:
@@ -468,7 +473,7 @@ class MemoryNetwork(Clock):
         factory.doStart()
         factory.startedConnecting(connector)
         if backend.answer == "refuse":
-            self.callLater(0, connector.fail, ConnectionRefusedError())
+            self.callLater(0, connector.fail, _refused())
         elif backend.answer == "accept":
             self.callLater(0, self._accept, backend, address, connector, factory)
         return connector

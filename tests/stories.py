@@ -56,6 +56,7 @@ class Story:
         listener: str = "",
         pool: str = "",
         process: str = "",
+        members: str = "",
         observers=(),
         **arguments,
     ) -> None:
@@ -67,7 +68,8 @@ class Story:
         text = (
             f"[process]\n{process}\n"
             f'[[listener]]\nname = "front"\nlisten = "tcp:8080"\npool = "web"\n'
-            f"{listener}\n[pool.web]\nbackends = {list(backends)!r}\n{pool}\n"
+            f"{listener}\n[pool.web]\n{pool}\n"
+            + (members or f"backends = {list(backends)!r}\n")
         )
         self.balancer = LoadBalancer(
             self.network,

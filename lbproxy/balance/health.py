@@ -8,6 +8,7 @@ connections made anyway.  Time comes in as an argument.
 from __future__ import annotations
 
 import math
+from enum import Enum
 from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING
@@ -80,6 +81,14 @@ class EjectionOptions:
 DEFAULT_EJECTION = EjectionOptions()
 
 
+class Verdict(Enum):
+    """What comes of a failed dial."""
+
+    COUNTED = "counted"
+    EJECTED = "ejected from this moment on"
+    LIMITED = "to be ejected, if there were not as many as may be already"
+
+
 class PassiveHealth:
     """
     Who of one pool is ejected, and until when.  A member goes round like this::
@@ -106,6 +115,7 @@ class PassiveHealth:
     At the limit of ejections a failing member stays; its failures are counted
     on, so that it goes with the first one after somebody else has come back.
 
+    @ivar options: When members are ejected.
     @ivar nextReturn: The moment at which L{returned} has somebody to name;
         infinity while nobody is ejected.  An attribute, because it is compared
         for every connection.
@@ -115,7 +125,7 @@ class PassiveHealth:
         """
         @param members: The size of the pool.
         """
-        self._options = options
+        self.options = options
         self._limit = options.limit(members)
         self._serials = count()
         # The serial decides between equal times, for members do not compare.
@@ -128,26 +138,28 @@ class PassiveHealth:
         if member.ejectedUntil is None:
             member.ejections = 0
 
-    def failed(self, member: Member, now: float) -> bool:
+    def failed(self, member: Member, now: float) -> Verdict:
         """
         A dial of C{member} failed.
 
-        @return: Whether it is ejected from this moment on; false if it was
-            already.
+        @return: What comes of it.
         """
         member.consecutiveFailures += 1
-        enough = self._options.consecutiveFailures
+        enough = self.options.consecutiveFailures
         if (
             not 0 < enough <= member.consecutiveFailures
             or member.ejectedUntil is not None
-            or len(self._ejected) >= self._limit
         ):
-            return False
-        member.ejectedUntil = now + self._options.duration(member.ejections)
+            return Verdict.COUNTED
+        if len(self._ejected) >= self._limit:
+            # Said once for a run of failures.
+            first = member.consecutiveFailures == enough
+            return Verdict.LIMITED if first else Verdict.COUNTED
+        member.ejectedUntil = now + self.options.duration(member.ejections)
         member.ejections += 1
         heappush(self._ejected, (member.ejectedUntil, next(self._serials), member))
         self.nextReturn = self._ejected[0][0]
-        return True
+        return Verdict.EJECTED
 
     def returned(self, now: float) -> list[Member]:
         """
@@ -157,7 +169,7 @@ class PassiveHealth:
         """
         returned: list[Member] = []
         ejected = self._ejected
-        probation = self._options.consecutiveFailures - 1
+        probation = self.options.consecutiveFailures - 1
         while ejected and ejected[0][0] <= now:
             member = heappop(ejected)[2]
             member.ejectedUntil = None

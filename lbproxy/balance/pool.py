@@ -9,9 +9,14 @@ from weakref import WeakValueDictionary
 
 from zope.interface import implementer
 
-from ..interfaces import IBackendPicker, ICandidates, IMembershipObserver
+from ..interfaces import (
+    IBackendPicker,
+    ICandidates,
+    IMembershipObserver,
+    IPoolObserver,
+)
 from ..words.backend import Backend, Member
-from .health import DEFAULT_EJECTION, EjectionOptions, PassiveHealth
+from .health import DEFAULT_EJECTION, EjectionOptions, PassiveHealth, Verdict
 from .pickers import RoundRobin
 
 if TYPE_CHECKING:
@@ -157,17 +162,29 @@ class Lease:
         if self.member.consecutiveFailures or self.member.ejections:
             self._pool.succeeded(self.member)
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, reason: str = "") -> None:
         """
         The dial failed; tell it before releasing the lease.
 
         @param now: The time, in seconds of the clock that
             L{Pool.candidates} is asked with.
+        @param reason: Why, in a few words.
         @raise RuntimeError: If the lease was released.
         """
         if self._pool is None:
             raise self._spent()
-        self._pool.failed(self.member, now)
+        self._pool.failed(self.member, now, reason)
+
+    def endedEmpty(self) -> None:
+        """
+        The member ended or reset the connection before it had sent a byte, and
+        before the client had ended its stream.
+
+        @raise RuntimeError: If the lease was released.
+        """
+        if self._pool is None:
+            raise self._spent()
+        self._pool.endedEmpty(self.member)
 
     def release(self) -> None:
         """
@@ -210,6 +227,7 @@ class Pool:
         backends: Iterable[Backend],
         picker: IBackendPicker,
         ejection: EjectionOptions = DEFAULT_EJECTION,
+        observer: IPoolObserver | None = None,
     ) -> None:
         """
         @param backends: What to make members of.  One that stands here twice is
@@ -217,8 +235,10 @@ class Pool:
         @param picker: The pool's own; if it provides L{IMembershipObserver} it is
             told of all members at once, and from then on of each that is
             ejected or comes back.
+        @param observer: Told of what happens to the members.
         """
         self.name = name
+        self._watcher = observer
         self.picker = picker
         self.members = tuple(Member(backend) for backend in backends)
         self._positions = {member: at for at, member in enumerate(self.members)}
@@ -286,17 +306,38 @@ class Pool:
         """A dial of C{member} worked; a L{Lease} calls this."""
         self._health.succeeded(member)
 
-    def failed(self, member: Member, now: float) -> None:
+    def failed(self, member: Member, now: float, reason: str = "") -> None:
         """A dial of C{member} failed; a L{Lease} calls this."""
+        watcher = self._watcher
+        if watcher is not None:
+            watcher.dialFailed(self.name, member, reason)
         # Whoever's time is over must not count as ejected: not against the
         # limit, nor if it is this very member.
         if now >= self._health.nextReturn:
             self._bringBack(now)
-        if self._health.failed(member, now):
-            self._available.remove(member)
-            self._ejected.add(member)
-            if self._observer is not None:
-                self._observer.removed(member)
+        verdict = self._health.failed(member, now)
+        if verdict is Verdict.EJECTED:
+            self._eject(member, now, reason)
+        elif verdict is Verdict.LIMITED and watcher is not None:
+            watcher.notEjected(self.name, member, self._health.options.maxEjected)
+
+    def endedEmpty(self, member: Member) -> None:
+        """C{member} ended a connection without a byte; a L{Lease} calls this."""
+        if self._watcher is not None:
+            self._watcher.endedEmpty(self.name, member)
+
+    def _eject(self, member: Member, now: float, reason: str) -> None:
+        self._available.remove(member)
+        self._ejected.add(member)
+        member.ejectedAt = now
+        watcher = self._watcher
+        if watcher is not None and member.ejectedUntil is not None:
+            seconds, failures = member.ejectedUntil - now, member.consecutiveFailures
+            watcher.ejected(self.name, member, seconds, failures, reason)
+            if not self._available:
+                watcher.nobodyLeft(self.name, len(self._ejected), 0)
+        if self._observer is not None:
+            self._observer.removed(member)
 
     def _bringBack(self, now: float) -> None:
         """Make those available whose ejection is over."""
@@ -304,6 +345,8 @@ class Pool:
         for member in returned:
             self._ejected.remove(member)
             self._available.add(member)
+            if self._watcher is not None:
+                self._watcher.returned(self.name, member, now - member.ejectedAt)
         self._tellAdded(returned)
 
     def _tellAdded(self, members: Iterable[Member]) -> None:
@@ -325,7 +368,11 @@ class DirectPools:
     one, so that their connections are counted together.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, observer: IPoolObserver | None = None) -> None:
+        """
+        @param observer: Told of what happens to the members.
+        """
+        self._observer = observer
         self._pools: WeakValueDictionary[Backend, Pool] = WeakValueDictionary()
 
     def __len__(self) -> int:
@@ -340,6 +387,6 @@ class DirectPools:
         """
         pool = self._pools.get(backend)
         if pool is None:
-            pool = Pool("direct", [backend], RoundRobin())
+            pool = Pool("direct", [backend], RoundRobin(), observer=self._observer)
             self._pools[backend] = pool
         return pool

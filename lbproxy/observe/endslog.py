@@ -8,7 +8,8 @@ from twisted.logger import Logger, LogLevel
 from zope.interface import implementer
 
 from ..interfaces import IConnectionObserver
-from ..streams.wheel import Timer, Wheel
+from ..proxy.windows import Windows
+from ..streams.wheel import Wheel
 from ..words.connection import NORMAL_ENDS, Connection, End
 
 _A_FEW = 3
@@ -45,9 +46,7 @@ class EndsLog:
     _log = Logger()
 
     def __init__(self, wheel: Wheel) -> None:
-        self._wheel = wheel
-        self._counts: dict[End, int] = {}
-        self._windows: dict[End, Timer] = {}
+        self._windows: Windows[End] = Windows(wheel, _WINDOW, _A_FEW, self._more)
 
     def opened(self, connection: Connection) -> None:
         """Nothing has ended."""
@@ -57,19 +56,14 @@ class EndsLog:
         end = connection.end
         if end is None or end in NORMAL_ENDS:
             return
-        count = self._counts.get(end, 0)
-        self._counts[end] = count + 1
-        if count == 0:
-            self._windows[end] = self._wheel.call(
-                _WINDOW, lambda: self._windowOver(end)
-            )
-        if count < _A_FEW:
+        if end is End.CLIENT_RESET and not connection.bytesFromClient:
+            return  # It looked whether somebody is here, as port scanners do.
+        if self._windows.admits(end):
             self._write(end, connection)
 
     def close(self) -> None:
         """Write the counts that are still to be written."""
-        for end in list(self._windows):
-            self._windowOver(end)
+        self._windows.close()
 
     def _write(self, end: End, connection: Connection) -> None:
         self._log.emit(
@@ -90,16 +84,13 @@ class EndsLog:
             connection=connection,
         )
 
-    def _windowOver(self, end: End) -> None:
-        self._windows.pop(end).cancel()
-        more = self._counts.pop(end) - _A_FEW
-        if more > 0:
-            self._log.emit(
-                _level(end),
-                "{end}: {more} more connections within a second",
-                end=str(end),
-                more=more,
-            )
+    def _more(self, end: End, more: int) -> None:
+        self._log.emit(
+            _level(end),
+            "{end}: {more} more connections within a second",
+            end=str(end),
+            more=more,
+        )
 
 
 def _level(end: End) -> LogLevel:

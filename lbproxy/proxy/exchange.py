@@ -19,6 +19,7 @@ from ..streams.stream import Mode, Stream
 from ..streams.watch import Limit, Watch
 from ..words.backend import Member
 from ..words.connection import Connection, End
+from ..words.units import formatDuration
 from .dialer import Dial, DialTimeout, shortage
 from .policy import Destination, Policy
 from .reasons import brief, isMistake, pluginTrouble, resetDetail, wrongType
@@ -43,6 +44,9 @@ _ENDS = {
     Ending.CLIENT_RESET: End.CLIENT_RESET,
     Ending.BACKEND_RESET: End.BACKEND_RESET,
 }
+
+
+_BACKENDS_OWN = frozenset({End.BACKEND_CLOSED, End.BACKEND_RESET})
 
 
 class ExchangeOwner(Protocol):
@@ -128,7 +132,8 @@ class Exchange:
         if limit is Limit.PICK:
             self._go(self._pickFailed, Failure(Unanswered("no answer in time")))
         elif limit is Limit.CONNECT:
-            self._go(self._dialFailed, Failure(DialTimeout("no answer in time")))
+            timeout = formatDuration(self._destination.dial.connectTimeout)
+            self._go(self._dialFailed, Failure(DialTimeout(f"no answer in {timeout}")))
         else:
             self._go(self._dialLate)
 
@@ -261,13 +266,15 @@ class Exchange:
         if lacking is not None:
             self._policy.exhausted(lacking)
         else:
-            self._blame(lease)
+            self._blame(lease, brief(reason))
         lease.release()
         self._lease = None
         self._tried = (*self._tried, lease.member)
         connection = self._connection
         connection.tried.append(lease.backend)
-        connection.detail = f"{lease.backend}: {brief(reason)}"
+        failed = f"{lease.backend}: {brief(reason)}"
+        # Each with its own reason, in the order in which they were tried.
+        connection.detail = "; ".join(filter(None, [connection.detail, failed]))
         if len(self._tried) > self._destination.dial.retries:
             self._fail(End.CONNECT_FAILED, connection.detail)
         else:
@@ -276,16 +283,21 @@ class Exchange:
     def _dialLate(self, _: object) -> None:
         lease, options = self._lease, self._destination.dial
         if lease is not None:
-            full = min(options.connectTimeout, options.dialDeadline) - _TICK
-            if self._policy.wheel.now() - self._dialledAt >= full:
-                self._blame(lease)
+            took = self._policy.wheel.now() - self._dialledAt
+            reason = f"no answer in {formatDuration(round(took, 1))}"
+            if took >= min(options.connectTimeout, options.dialDeadline) - _TICK:
+                self._blame(lease, reason)
             self._connection.tried.append(lease.backend)
+            failed = f"{lease.backend}: {reason}"
+            self._connection.detail = "; ".join(
+                filter(None, [self._connection.detail, failed])
+            )
         self._fail(End.DIAL_DEADLINE, self._connection.detail)
 
-    def _blame(self, lease: Lease) -> None:
+    def _blame(self, lease: Lease, reason: str) -> None:
         """Count a failed dial against the member."""
         try:
-            lease.failed(self._policy.wheel.now())
+            lease.failed(self._policy.wheel.now(), reason)
         except BaseException:
             picker = self._destination.pool.picker
             self._policy.errors.tell(picker, Failure(), "removed")
@@ -314,6 +326,13 @@ class Exchange:
     def relayHalfClosed(self, relay: Relay) -> None:
         """One direction is over."""
         self.state = EXCHANGE[self.state][State.HALF_CLOSED]
+        backend = self.backend
+        if (
+            relay.first is Ending.BACKEND_ENDED
+            and backend is not None
+            and not backend.received
+        ):
+            self._tellEmpty(End.BACKEND_CLOSED)
         self._watch.relay(self._policy.rows[State.HALF_CLOSED])
 
     def relayOver(self, relay: Relay, ending: Ending, reason: Failure | None) -> None:
@@ -326,6 +345,8 @@ class Exchange:
         try:
             self.state = EXCHANGE[self.state][State.CLOSING]
             how, end, detail = Mode.FINISHING, _ENDS[ending], ""
+            if not backend.received and not self._client.readEnded:
+                self._tellEmpty(end)
             if end is End.CLIENT_RESET or end is End.BACKEND_RESET:
                 how, detail = Mode.RESETTING, resetDetail(reason)
                 if isMistake(reason):
@@ -339,6 +360,11 @@ class Exchange:
                 backend.reset(self._watch)
         except BaseException:
             owner.exchangeFailed(Failure())
+
+    def _tellEmpty(self, end: End) -> None:
+        """It may be that the backend accepts connections and does not serve them."""
+        if self._lease is not None and end in _BACKENDS_OWN:
+            self._lease.endedEmpty()
 
     # What the backend's stream tells while it is closed.
 

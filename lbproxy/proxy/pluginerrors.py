@@ -11,7 +11,8 @@ from __future__ import annotations
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..streams.wheel import Timer, Wheel
+from ..streams.wheel import Wheel
+from .windows import Windows
 
 _WINDOW = 60.0
 """Seconds after the first of a kind in which further ones are only counted."""
@@ -29,9 +30,7 @@ class PluginErrors:
     _log = Logger()
 
     def __init__(self, wheel: Wheel) -> None:
-        self._wheel = wheel
-        self._counts: dict[tuple[str, str], int] = {}
-        self._windows: dict[tuple[str, str], Timer] = {}
+        self._windows: Windows[tuple[str, str]] = Windows(wheel, _WINDOW, 1, self._more)
 
     def tell(self, plugin: object, failure: Failure, doing: str) -> None:
         """
@@ -40,27 +39,18 @@ class PluginErrors:
         @param plugin: The object that raised; its class names it.
         @param doing: What it was asked to do: C{"pick"}.
         """
-        name = type(plugin).__qualname__
-        kind = (f"{name}.{doing}", type(failure.value).__name__)
-        if kind in self._counts:
-            self._counts[kind] += 1
-            return
-        self._counts[kind] = 0
-        self._windows[kind] = self._wheel.call(_WINDOW, lambda: self._windowOver(kind))
-        self._log.failure("{plugin} failed", failure=failure, plugin=kind[0])
+        name = f"{type(plugin).__qualname__}.{doing}"
+        if self._windows.admits((name, type(failure.value).__name__)):
+            self._log.failure("{plugin} failed", failure=failure, plugin=name)
 
     def close(self) -> None:
         """Write the counts that are still to be written."""
-        for kind in list(self._windows):
-            self._windowOver(kind)
+        self._windows.close()
 
-    def _windowOver(self, kind: tuple[str, str]) -> None:
-        self._windows.pop(kind).cancel()
-        more = self._counts.pop(kind)
-        if more:
-            self._log.error(
-                "{plugin} failed {more} more times within a minute: {error}",
-                plugin=kind[0],
-                more=more,
-                error=kind[1],
-            )
+    def _more(self, kind: tuple[str, str], more: int) -> None:
+        self._log.error(
+            "{plugin} failed {more} more times within a minute: {error}",
+            plugin=kind[0],
+            more=more,
+            error=kind[1],
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TypeGuard
 
 from OpenSSL.SSL import Error as TLSError
@@ -17,6 +19,10 @@ def brief(reason: Failure) -> str:
     error = reason.value
     if isinstance(error, TLSError):
         return _tlsTrouble(error)
+    number = getattr(error, "osError", None) or getattr(error, "errno", None)
+    if isinstance(number, int) and number in errno.errorcode:
+        words = os.strerror(number)
+        return words[0].lower() + words[1:]
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 

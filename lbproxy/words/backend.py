@@ -49,6 +49,7 @@ class Member:
         that worked in between; each doubles the next ejection.
     @ivar ejectedUntil: When it may be picked again, in the seconds of the
         pool's clock, or L{None} while it is not ejected.
+    @ivar ejectedAt: When it was ejected last.
     @ivar way: What the dialer has made for connecting to it, on its first dial.
     """
 
@@ -57,6 +58,7 @@ class Member:
     consecutiveFailures: int = 0
     ejections: int = 0
     ejectedUntil: float | None = None
+    ejectedAt: float = 0.0
     way: Any = None
 
     @property

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.balance.health import EjectionOptions, PassiveHealth
+from lbproxy.balance.health import EjectionOptions, PassiveHealth, Verdict
 from lbproxy.words.backend import Backend, Member
 
 OPTIONS = EjectionOptions(
     consecutiveFailures=3, baseTime=30.0, maxTime=100.0, maxEjected=1.0
 )
+
+
+ENOUGH = [Verdict.COUNTED, Verdict.COUNTED, Verdict.EJECTED]
 
 
 def aMember(name: str = "a") -> Member:
@@ -18,7 +21,7 @@ def aMember(name: str = "a") -> Member:
 
 def eject(health: PassiveHealth, member: Member, now: float) -> None:
     """Let dials of a healthy member fail until it is ejected."""
-    while not health.failed(member, now):
+    while health.failed(member, now) is not Verdict.EJECTED:
         pass
 
 
@@ -74,7 +77,7 @@ class TestEjecting:
     def test_failuresInARow(self) -> None:
         """A member goes with the last of so many failures, and not before."""
         health, member = PassiveHealth(OPTIONS, 2), aMember()
-        assert [health.failed(member, 7.0) for _ in range(3)] == [False, False, True]
+        assert [health.failed(member, 7.0) for _ in range(3)] == ENOUGH
         assert member.ejectedUntil == 37.0
         assert member.ejections == 1
         assert health.nextReturn == 37.0
@@ -83,8 +86,8 @@ class TestEjecting:
         """Failures with a success between them do not add up."""
         health, member = PassiveHealth(OPTIONS, 2), aMember()
         for _ in range(10):
-            assert not health.failed(member, 0.0)
-            assert not health.failed(member, 0.0)
+            assert health.failed(member, 0.0) is not Verdict.EJECTED
+            assert health.failed(member, 0.0) is not Verdict.EJECTED
             health.succeeded(member)
         assert member.consecutiveFailures == 0
 
@@ -92,13 +95,15 @@ class TestEjecting:
         """With zero consecutive failures nobody is ever ejected."""
         options = EjectionOptions(consecutiveFailures=0, maxEjected=1.0)
         health, member = PassiveHealth(options, 2), aMember()
-        assert not any(health.failed(member, 0.0) for _ in range(100))
+        verdicts = {health.failed(member, 0.0) for _ in range(100)}
+        assert Verdict.EJECTED not in verdicts
         assert member.consecutiveFailures == 100
 
     def test_aPoolOfOneKeepsItsMember(self) -> None:
         """The only member of a pool stays, however often it fails."""
         health, member = PassiveHealth(EjectionOptions(), 1), aMember()
-        assert not any(health.failed(member, 0.0) for _ in range(100))
+        verdicts = {health.failed(member, 0.0) for _ in range(100)}
+        assert Verdict.EJECTED not in verdicts
 
     def test_theLimitHolds(self) -> None:
         """
@@ -108,9 +113,10 @@ class TestEjecting:
         health = PassiveHealth(EjectionOptions(3, 30.0, 100.0, 0.5), 2)
         first, second = aMember("first"), aMember("second")
         eject(health, first, 0.0)
-        assert not any(health.failed(second, 1.0) for _ in range(10))
+        verdicts = {health.failed(second, 1.0) for _ in range(10)}
+        assert Verdict.EJECTED not in verdicts
         assert health.returned(30.0) == [first]
-        assert health.failed(second, 31.0)
+        assert health.failed(second, 31.0) is Verdict.EJECTED
 
 
 class TestComingBack:
@@ -145,7 +151,7 @@ class TestComingBack:
         for _ in range(4):
             now = health.nextReturn
             health.returned(now)
-            assert health.failed(member, now)
+            assert health.failed(member, now) is Verdict.EJECTED
             durations.append(health.nextReturn - now)
         assert durations == [60.0, 100.0, 100.0, 100.0]
 
@@ -156,7 +162,7 @@ class TestComingBack:
         health.returned(30.0)
         health.succeeded(member)
         assert (member.consecutiveFailures, member.ejections) == (0, 0)
-        assert [health.failed(member, 40.0) for _ in range(3)] == [False, False, True]
+        assert [health.failed(member, 40.0) for _ in range(3)] == ENOUGH
         assert member.ejectedUntil == 70.0
 
 
@@ -165,7 +171,8 @@ class TestWhileEjected:
         """Connections that had nowhere else to go do not keep a member out."""
         health, member = PassiveHealth(OPTIONS, 2), aMember()
         eject(health, member, 0.0)
-        assert not any(health.failed(member, 20.0) for _ in range(10))
+        verdicts = {health.failed(member, 20.0) for _ in range(10)}
+        assert Verdict.EJECTED not in verdicts
         assert health.returned(30.0) == [member]
         assert member.consecutiveFailures == 2
 
@@ -180,5 +187,5 @@ class TestWhileEjected:
         assert member.ejectedUntil == 30.0
         assert member.ejections == 1
         assert health.returned(30.0) == [member]
-        assert [health.failed(member, 31.0) for _ in range(3)] == [False, False, True]
+        assert [health.failed(member, 31.0) for _ in range(3)] == ENOUGH
         assert member.ejectedUntil == 91.0

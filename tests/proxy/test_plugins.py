@@ -241,7 +241,8 @@ def test_manyBackendsOfARouter() -> None:
     before = left()
     come(3000)
     assert len(Misbehaves.depths) == 3010
-    assert left() == before
+    after = left()
+    assert all(after[kind] <= before[kind] for kind in before), (before, after)
     story.stop()
 
 
