@@ -39,7 +39,7 @@ from .observe.endslog import EndsLog
 from .observe.observers import Observers
 from .observe.poolslog import PoolsLog
 from .ports import CannotStart, Ports, gateAccept
-from .proxy.capacity import Capacity, affordable
+from .proxy.capacity import Capacity
 from .proxy.dialer import Dialer, DialOptions
 from .proxy.listener import ListenerFactory, Sessions, toAddress
 from .proxy.pluginerrors import PluginErrors
@@ -159,8 +159,7 @@ class Generation:
         """
         try:
             self._openAccessLog()
-            most = self._configuration.process.maxConnections or affordable()
-            self._process.capacity.limit = min(most, affordable())
+            self._process.capacity.allow(self._configuration.process.maxConnections)
             for pool in self._configuration.pools:
                 self._destinations[pool.name] = self._destination(pool)
             for listener in self._configuration.listeners:

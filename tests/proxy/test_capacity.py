@@ -35,8 +35,11 @@ def capacityFor(limit: int) -> tuple[Capacity, Port, Clock]:
 
 
 def test_limit(logged) -> None:
-    """At the limit ports pause; with the first end they go on; it is said once."""
-    capacity, port, _ = capacityFor(2)
+    """
+    At the limit ports pause; with the first end they go on.  It is said once when
+    that begins, once when it is over, and anew when it happens again.
+    """
+    capacity, port, clock = capacityFor(2)
     for _ in range(3):
         capacity.taken()
         capacity.taken()
@@ -52,6 +55,37 @@ def test_limit(logged) -> None:
         assert late.accepting
         capacity.released()
     assert len(logged) == 1
+    clock.advance(4)
+    capacity.taken()
+    capacity.taken()
+    clock.advance(10)
+    assert len(logged) == 1
+    capacity.released()
+    capacity.released()
+    clock.advance(6)
+    capacity.taken()
+    capacity.taken()
+    said = [formatEvent(event) for event in logged]
+    assert said[0] == said[2]
+    assert said[0].startswith("All connections are in use that there are descriptors")
+    assert said[1].startswith("New clients wait no longer, after 1")
+    capacity.close()
+    assert not clock.getDelayedCalls()
+
+
+def test_configuredLimit(logged) -> None:
+    """A limit that was configured is another sentence than descriptors."""
+    capacity, _, _ = capacityFor(1)
+    capacity.allow(3)
+    assert capacity.limit == 3
+    for _ in range(3):
+        capacity.taken()
+    (event,) = logged
+    assert formatEvent(event) == (
+        "max-connections is reached, with 3 connections: new clients wait"
+    )
+    capacity.allow(0)
+    assert capacity.limit == affordable()
 
 
 def test_exhausted(logged) -> None:
@@ -67,12 +101,14 @@ def test_exhausted(logged) -> None:
         assert not port.accepting
         clock.advance(1)
         assert port.accepting
+    clock.advance(6)
     assert not clock.getDelayedCalls()
     said = [formatEvent(event) for event in logged]
-    assert [line.split(", with 1 ")[0] for line in said] == [
+    assert [line.split(", with 1 ")[0] for line in said[:2]] == [
         "Too many open files",
         "Cannot allocate memory",
     ]
+    assert len(said) == 4
 
 
 def test_exhaustedAtTheLimit(logged) -> None:
