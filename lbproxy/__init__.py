@@ -1,10 +1,15 @@
 """
 lbproxy: a load balancer and reverse proxy that lives inside a Twisted reactor.
 
-What a program needs that embeds it or writes a plugin for it is here.
+What a program needs that embeds it or writes a plugin for it is here, and in
+L{lbproxy.testing}.  Every other module is internal: it may change with any version.
 """
 
+from .config.file import loadConfiguration
+from .config.model import Configuration
+from .config.place import ConfigurationError
 from .config.plugins import PickerPlugin
+from .config.whole import configurationFromMapping
 from .interfaces import (
     IBackendPicker,
     IBackendPickerFactory,
@@ -13,6 +18,7 @@ from .interfaces import (
     IMembershipObserver,
     IRouter,
 )
+from .ports import CannotStart
 from .service import LoadBalancer
 from .words.backend import Backend, Member
 from .words.connection import Address, Connection, End
@@ -21,6 +27,9 @@ from .words.options import Option
 __all__ = [
     "Address",
     "Backend",
+    "CannotStart",
+    "Configuration",
+    "ConfigurationError",
     "Connection",
     "End",
     "IBackendPicker",
@@ -33,4 +42,6 @@ __all__ = [
     "Member",
     "Option",
     "PickerPlugin",
+    "configurationFromMapping",
+    "loadConfiguration",
 ]
