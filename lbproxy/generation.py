@@ -29,6 +29,7 @@ from twisted.python.failure import Failure
 
 from .balance.pool import DirectPools, Pool
 from .config.causes import cause
+from .config.given import nameOf
 from .config.model import Configuration, ListenerConfiguration, PoolConfiguration
 from .config.plugins import buildPicker, namedRouter
 from .demo import ADVICE, Demo
@@ -235,7 +236,7 @@ class Generation:
         )
 
     def _pool(self, configured: PoolConfiguration) -> HeldPool:
-        picker = self._plugins.pickers.get(configured.name)
+        given = picker = self._plugins.pickers.get(configured.name)
         if picker is None:
             picker = buildPicker(configured.picker, configured.place.key("picker"))
         backends, demo = configured.backends, None
@@ -246,7 +247,7 @@ class Generation:
         self._log.info(
             "Pool {pool} picks by {picker} among {backends}",
             pool=configured.name,
-            picker=str(configured.picker),
+            picker=str(configured.picker) if given is None else nameOf(given),
             backends=", ".join(map(_described, backends)),
         )
         pool = Pool(configured.name, backends, picker, observer=self._process.poolsLog)

@@ -10,7 +10,7 @@ Three lines put it into an existing Twisted application::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from twisted.application.service import Service
@@ -20,10 +20,12 @@ from twisted.logger import Logger
 from .config.check import checkConfiguration
 from .config.commandline import configurationFromEndpoints
 from .config.file import loadConfiguration
+from .config.given import givenObservers, givenPickers, givenRouters
 from .config.model import Configuration
+from .config.place import ConfigurationError
 from .generation import Generation, Plugins, Process
 from .interfaces import IBackendPicker, IConnectionObserver, IRouter
-from .words.connection import Address
+from .words.connection import Address, Connection
 
 
 class LoadBalancer(Service):
@@ -45,21 +47,27 @@ class LoadBalancer(Service):
         configuration: Configuration,
         *,
         pickers: Mapping[str, IBackendPicker] | None = None,
-        routers: Mapping[str, IRouter] | None = None,
+        routers: Mapping[str, IRouter | Callable[[Connection], Any]] | None = None,
         observers: Iterable[IConnectionObserver] = (),
     ) -> None:
         """
         @param reactor: Anything Twisted can listen, connect and keep time with.
         @param configuration: From L{loadConfiguration} or one of its sisters.
         @param pickers: Instead of those of the configuration, by pool.
-        @param routers: Instead of those of the configuration, by listener.
+        @param routers: Instead of those of the configuration, by listener; one may
+            be a function, C{async} or not, that takes the connection.
         @param observers: Further ones, told of every connection.
-        @raise ConfigurationError: If something that is configured cannot be made.
+        @raise ConfigurationError: If something that is configured cannot be made,
+            or something that was handed in cannot be used.
         """
         checkConfiguration(reactor, configuration)
         self.configuration = configuration
         self._plugins = Plugins(
-            dict(pickers or {}), dict(routers or {}), tuple(observers)
+            givenPickers(pickers or {}, [each.name for each in configuration.pools]),
+            givenRouters(
+                routers or {}, [each.name for each in configuration.listeners]
+            ),
+            givenObservers(observers),
         )
         self._process = Process(reactor)
         self._generation: Generation | None = None
@@ -104,7 +112,9 @@ class LoadBalancer(Service):
         """
         named = picker if picker is None or isinstance(picker, str) else None
         if named is None and picker is not None:
-            arguments.setdefault("pickers", {"default": picker})
+            if arguments.get("pickers"):
+                raise ConfigurationError("picker excludes pickers")
+            arguments["pickers"] = {"default": picker}
         configuration = configurationFromEndpoints(listen, backends, picker=named)
         return cls(reactor, configuration, **arguments)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
-from stories import A, Story
+from stories import A, B, Picks, Routes, Story
 from twisted.application.service import IService, MultiService
 from twisted.internet.protocol import Factory
 from zope.interface.verify import verifyObject
 
-from lbproxy import LoadBalancer
+from lbproxy import Backend, CannotStart, ConfigurationError, LoadBalancer
 from lbproxy.balance.pickers import RoundRobin
-from lbproxy.ports import CannotStart
 from lbproxy.testing import MemoryNetwork
 
 
@@ -101,3 +101,114 @@ def test_logThatCannotBe(tmp_path: Path) -> None:
     balancer = LoadBalancer.fromFile(MemoryNetwork(), str(path))
     with pytest.raises(CannotStart, match="access log: No such file"):
         balancer.startService()
+
+
+def test_functionAsRouter() -> None:
+    """A function that takes the connection is a router, async or not."""
+
+    def toB(connection):
+        return Backend(B)
+
+    async def toBLater(connection):
+        return Backend(B)
+
+    for router in (toB, toBLater, partial(toB), Routes(Backend(B)).route):
+        story = Story(A, B, routers={"front": router})
+        story.client(b"x")
+        assert story.backends[1].accepted[0].received == b"x"
+        story.stop()
+
+
+class HalfAnObserver:
+    """Hears of one thing only."""
+
+    def opened(self, connection) -> None:
+        """A client came."""
+
+
+class Narrow:
+    """Takes too little."""
+
+    def pick(self, candidates):
+        return candidates[0]
+
+
+def route() -> str:
+    return "default"
+
+
+WRONG = {
+    "noPool": (
+        {"pickers": {"wbe": Picks(None)}},
+        'pickers: "wbe": there is no such pool; known: default',
+    ),
+    "noListener": (
+        {"routers": {"web": Routes(None)}},
+        'routers: "web": there is no such listener; known: default',
+    ),
+    "pickerClass": (
+        {"pickers": {"default": RoundRobin}},
+        "pickers: default: lbproxy.balance.pickers.RoundRobin is a class; expected",
+    ),
+    "picker": (
+        {"picker": RoundRobin},
+        "pickers: default: lbproxy.balance.pickers.RoundRobin is a class; expected",
+    ),
+    "routerClass": (
+        {"routers": {"default": Routes}},
+        "routers: default: stories.Routes is a class; expected an object made of it",
+    ),
+    "observerClass": (
+        {"observers": [HalfAnObserver]},
+        f"observers: [0]: {__name__}.HalfAnObserver is a class; expected an object",
+    ),
+    "noPicker": (
+        {"pickers": {"default": "round-robin"}},
+        "pickers: default: builtins.str is no IBackendPicker: it lacks pick(",
+    ),
+    "narrowPicker": (
+        {"pickers": {"default": Narrow()}},
+        f"pickers: default: {__name__}.Narrow is no IBackendPicker: its pick ca",
+    ),
+    "noRouter": (
+        {"routers": {"default": 5}},
+        "routers: default: builtins.int is no IRouter: it lacks route(connection)",
+    ),
+    "narrowRouter": (
+        {"routers": {"default": route}},
+        f'routers: default = "{__name__}.route": {__name__}.route cannot take the con',
+    ),
+    "halfAnObserver": (
+        {"observers": [HalfAnObserver()]},
+        f"observers: [0]: {__name__}.HalfAnObserver is no IConnectionObserver: it",
+    ),
+    "oneObserver": ({"observers": HalfAnObserver()}, "observers: expected a list"),
+    "pickersList": (
+        {"pickers": [RoundRobin()]},
+        "pickers: expected a mapping from the name of a pool",
+    ),
+    "both": (
+        {"picker": RoundRobin(), "pickers": {"default": RoundRobin()}},
+        "picker excludes pickers",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_whatIsHandedInIsChecked(wrong: str) -> None:
+    """
+    What cannot be used is an error when the balancer is made, and not what its
+    first client meets; nothing that is misspelt is passed over in silence.
+    """
+    arguments, line = WRONG[wrong]
+    with pytest.raises(ConfigurationError) as raised:
+        LoadBalancer.fromEndpoints(MemoryNetwork(), ["tcp:8080"], [A], **arguments)
+    assert str(raised.value).startswith(line)
+
+
+def test_pickerInTheLog(logged: list) -> None:
+    """The log names the picker that is used, not the one that it replaces."""
+    story = Story(A, pickers={"web": Picks(None)}, pool='picker = "random"')
+    story.stop()
+    (picks,) = (event["picker"] for event in logged if "picker" in event)
+    assert picks == "stories.Picks"

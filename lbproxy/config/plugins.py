@@ -8,7 +8,7 @@ ours becomes one line here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import iscoroutine, signature
 from typing import Any
 
@@ -16,9 +16,7 @@ from attrs import field, frozen
 from twisted.plugin import IPlugin, getPlugins
 from twisted.python.reflect import namedAny
 from zope.interface import implementer
-from zope.interface.exceptions import Invalid
-from zope.interface.interface import InterfaceClass
-from zope.interface.verify import verifyObject
+from zope.interface.interface import InterfaceClass, Method
 
 from ..interfaces import IBackendPicker, IBackendPickerFactory, IRouter
 from ..words.connection import Connection
@@ -123,7 +121,7 @@ def namedRouter(text: str, place: Place = _ROUTER) -> IRouter:
     elif IRouter.providedBy(found):
         router = found
     else:
-        return _callableRouter(found, text, blame)
+        return callableRouter(found, text, place)
     _requireProvider(IRouter, router, text, blame)
     return router
 
@@ -222,23 +220,58 @@ def _requireProvider(
         raise blame.refuse(
             f"{name} made an object ({kind}) that does not provide {interface.__name__}"
         )
-    try:
-        verifyObject(interface, found)
-    except Invalid as error:
-        # Its message is a list of lines.
-        said = " ".join(str(error).split())
-        raise blame.refuse(f"{name} is not right: {said}") from None
+    lacking = lack(interface, found)
+    if lacking:
+        raise blame.refuse(f"{name} is not right: {lacking}")
 
 
-def _callableRouter(function: Any, name: str, blame: _Blame) -> CallableRouter:
+def callableRouter(function: Any, name: str, place: Place = _ROUTER) -> CallableRouter:
+    """
+    Make a router of one function.
+
+    @param function: C{async} or not; it has to take the connection.
+    @param name: What errors call it.
+    @param place: Where it was named.
+    @raise ConfigurationError: If it cannot be called so.
+    """
     if not callable(function):
-        raise blame.refuse(f"{name} is neither a router nor callable")
+        raise place.refuse(name, f"{name} is neither a router nor callable")
+    trouble = _cannotTake(function, ("connection",))
+    if trouble:
+        raise place.refuse(name, f"{name} cannot take the connection: {trouble}")
+    return CallableRouter(function)
+
+
+def lack(interface: InterfaceClass, found: object) -> str:
+    """
+    What an object lacks of an interface, in a few words; empty if it lacks nothing.
+
+    Zope's own check raises an IndexError of a method that takes C{*arguments} alone.
+    """
+    for name, wanted in interface.namesAndDescriptions(all=True):
+        if not hasattr(found, name):
+            arguments = (
+                wanted.getSignatureString() if isinstance(wanted, Method) else ""
+            )
+            return f"it lacks {name}{arguments}"
+        if isinstance(wanted, Method):
+            trouble = _cannotTake(getattr(found, name), wanted.positional)
+            if trouble:
+                said = wanted.getSignatureString()
+                return f"its {name} cannot be called with {said}: {trouble}"
+    return ""
+
+
+def _cannotTake(function: Any, arguments: Sequence[str]) -> str:
+    """Why a function cannot be called with some arguments; empty if it can."""
+    if not callable(function):
+        return "it is not callable"
     try:
         parameters = signature(function)
     except (TypeError, ValueError):
-        return CallableRouter(function)  # Written in C, it may not tell.
+        return ""  # Written in C, it may not tell.
     try:
-        parameters.bind(None)
+        parameters.bind(*arguments)
     except TypeError as error:
-        raise blame.refuse(f"{name} cannot take the connection: {error}") from None
-    return CallableRouter(function)
+        return str(error)
+    return ""
