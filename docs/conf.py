@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import metadata
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -13,11 +12,10 @@ _HERE = Path(__file__).resolve().parent
 # The reference is rendered from this checkout, not from what may be installed.
 sys.path.insert(0, str(_HERE.parent))
 
+from lbproxy import __version__  # noqa: E402 (only now is it found)
+
 project = "lbproxy"
-try:
-    release = metadata.version("lbproxy")
-except metadata.PackageNotFoundError:
-    release = ""  # Not installed: built from a bare checkout.
+release = __version__
 
 html_theme = "alabaster"
 nitpicky = False

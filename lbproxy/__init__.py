@@ -16,6 +16,7 @@ from .interfaces import (
     ICandidates,
     IConnectionObserver,
     IMembershipObserver,
+    IPoolObserver,
     IRouter,
 )
 from .ports import CannotStart
@@ -37,11 +38,15 @@ __all__ = [
     "ICandidates",
     "IConnectionObserver",
     "IMembershipObserver",
+    "IPoolObserver",
     "IRouter",
     "LoadBalancer",
     "Member",
     "Option",
     "PickerPlugin",
+    "__version__",
     "configurationFromMapping",
     "loadConfiguration",
 ]
+
+__version__ = "0.1.0"

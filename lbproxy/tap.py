@@ -17,6 +17,7 @@ from twisted.application.service import IService, MultiService
 from twisted.logger import globalLogPublisher
 from twisted.python import usage
 
+from . import __version__
 from .config.check import checkConfiguration
 from .config.commandline import configurationFromEndpoints
 from .config.file import loadConfiguration
@@ -35,8 +36,13 @@ which the name of the exception takes some.
 
 
 class Options(usage.Options):
-    """The options of C{twistd lbproxy}."""
+    """
+    The options of C{twistd lbproxy}.
 
+    @cvar command: What the user has typed to get here.
+    """
+
+    command = "twistd lbproxy"
     synopsis = "[options]"
     longdesc = (
         "A load balancer. With --listen alone it serves a demonstration; with "
@@ -69,18 +75,17 @@ class Options(usage.Options):
         self["backend"] = []
 
     def opt_listen(self, endpoint: str) -> None:
-        """
-        Where clients come in: a Twisted server endpoint description, such as
-        tcp:8080. May be given several times.
-        """
+        """Where clients come in: an endpoint, such as tcp:8080. May be repeated."""
         self["listen"].append(endpoint)
 
     def opt_backend(self, endpoint: str) -> None:
-        """
-        Where they go: a Twisted client endpoint description, such as
-        tcp:127.0.0.1:9001. May be given several times.
-        """
+        """Where they go: an endpoint, such as tcp:10.0.0.7:80. May be repeated."""
         self["backend"].append(endpoint)
+
+    def opt_version(self) -> NoReturn:
+        """Say which version of lbproxy this is, and exit."""
+        print(f"lbproxy {__version__}")
+        raise SystemExit(0)
 
     opt_l = opt_listen
     opt_b = opt_backend
@@ -90,7 +95,7 @@ class Options(usage.Options):
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
-            _fail(f"{error} (twistd lbproxy --help lists the options)")
+            _fail(f"{error} ({self.command} --help lists the options)")
 
     def parseArgs(self, *arguments: str) -> None:
         """There are none besides options."""

@@ -13,12 +13,13 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "lbproxy"
 
 FLOORS = [
-    {"interfaces"},
+    {"__version__", "interfaces"},
     {"words"},
     {"balance", "streams"},
     {"proxy"},
     {"admin", "observe", "discovery", "health"},
     {
+        "__main__",
         "config",
         "demo",
         "generation",

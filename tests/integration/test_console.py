@@ -1,0 +1,169 @@
+"""The commands C{lbproxy} and C{python -m lbproxy}: C{twistd} in the foreground."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import lbproxy
+
+from .daemon import LOOPBACK, PATIENCE, TWISTD, client, eventually
+from .peers import Backend, asks, echo
+
+SCRIPT = [str(Path(sys.executable).with_name("lbproxy"))]
+MODULE = [sys.executable, "-m", "lbproxy"]
+FACES = pytest.mark.parametrize("face", [SCRIPT, MODULE], ids=["script", "module"])
+
+Ended = subprocess.CompletedProcess[str]
+
+
+def ended(words: Sequence[str], directory: Path) -> Ended:
+    """Run a command to its end, which is expected soon."""
+    return subprocess.run(
+        words,
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+class Running:
+    """A command that serves, with what it says on standard output."""
+
+    def __init__(self, words: Sequence[str], directory: Path) -> None:
+        self.said = directory.with_suffix(".stdout")
+        with self.said.open("wb") as out:
+            self.process = subprocess.Popen(
+                words, cwd=directory, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            )
+        self.address = eventually(self._listens, "it does not listen")
+
+    def stop(self, by: signal.Signals) -> int:
+        """Stop it; its exit status."""
+        self.process.send_signal(by)
+        return self.process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        """Leave nothing behind."""
+        self.process.kill()
+        self.process.wait()
+
+    def _listens(self) -> str:
+        assert self.process.poll() is None, self.said.read_text()
+        found = re.search(r" listens on (\S+)", self.said.read_text())
+        return "" if found is None else found[1]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Where the commands are run; it is empty."""
+    directory = tmp_path / "here"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def running(directory: Path) -> Iterator[Callable[..., Running]]:
+    """Start a command that serves."""
+    with ExitStack() as stack:
+
+        def run(*words: str) -> Running:
+            command = Running(words, directory)
+            stack.callback(command.kill)
+            return command
+
+        yield run
+
+
+@FACES
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_serves(
+    running: Callable[..., Running],
+    serve: Callable[..., Backend],
+    directory: Path,
+    face: Sequence[str],
+    how: signal.Signals,
+) -> None:
+    """
+    It serves until a signal stops it, whose status it ends with, and leaves
+    nothing in the current directory.
+    """
+    command = running(*face, "-l", LOOPBACK, "--backend", serve(echo).connect)
+    with client(command.address) as connected:
+        assert asks(connected, b"hello") == b"hello"
+    assert command.stop(how) == -how
+    assert "Traceback" not in command.said.read_text()
+    assert not list(directory.iterdir())
+
+
+@FACES
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ([], 1),
+        (["--check", "--listen", "tcp:0", "--backend", "tcp:127.0.0.1:9001"], 0),
+        (["--check", "--listen", "tcp:99999"], 1),
+        (["--lisen", "tcp:1"], 1),
+        (["--listen", "tcp:1", "tcp:2"], 1),
+        (["--listen", "tcp:1", "--picker", "nobody"], 1),
+        (["--config", "/nowhere/lbproxy.toml"], 1),
+        (["--help"], 0),
+        (["--version"], 0),
+    ],
+    ids=lambda value: " ".join(value) or "nothing" if type(value) is list else "",
+)
+def test_sameAsTwistd(
+    directory: Path, face: Sequence[str], arguments: list[str], status: int
+) -> None:
+    """It takes the same options, and says what C{twistd lbproxy} says of them."""
+    foreground = [TWISTD, "--nodaemon", "--pidfile=", "lbproxy"]
+    theirs = ended([*foreground, *arguments], directory)
+    ours = ended([*face, *arguments], directory)
+    assert ours.returncode == theirs.returncode == status
+    for said, expected in (
+        (ours.stdout, theirs.stdout),
+        (ours.stderr, theirs.stderr),
+    ):
+        command = re.sub(r"twistd (\[options\] )?lbproxy", "lbproxy", expected)
+        assert said == command
+    assert ours.stderr.count("\n") == status
+
+
+@FACES
+def test_takenPort(directory: Path, face: Sequence[str]) -> None:
+    """A port that is taken is one line on standard error, and status 1."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+        command = ended([*face, "--listen", listen], directory)
+    assert command.returncode == 1
+    assert command.stderr == (
+        f"lbproxy: cannot listen on {listen}: Address already in use\n"
+    )
+    assert "Traceback" not in command.stdout
+
+
+@FACES
+def test_version(directory: Path, face: Sequence[str]) -> None:
+    """C{--version} says which version was installed, as the package does."""
+    command = ended([*face, "--version"], directory)
+    assert command.stdout == f"lbproxy {metadata.version('lbproxy')}\n"
+    assert lbproxy.__version__ == metadata.version("lbproxy")
+
+
+@FACES
+def test_help(directory: Path, face: Sequence[str]) -> None:
+    """The help begins with the command that was typed."""
+    said = ended([*face, "--help"], directory).stdout
+    assert said.startswith("Usage: lbproxy [options]\n")
+    assert "twistd" not in said
