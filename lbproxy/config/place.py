@@ -10,6 +10,8 @@ from typing import Self
 
 from attrs import evolve, frozen
 
+from ..words.escaping import oneLine
+
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _LONGEST = 80
 """No more than this many characters of a value are repeated in an error."""
@@ -57,16 +59,6 @@ class Place:
         """The error that says why something has to stand here."""
         key = f"{self.path}: " if self.path else ""
         return ConfigurationError(f"{self.source}: {key}{reason}")
-
-
-def oneLine(text: str) -> str:
-    """C{text} with all that a terminal would not show plainly escaped."""
-    return "".join(
-        character
-        if character.isprintable()
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )
 
 
 def shown(value: object) -> str:

@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from ..interfaces import IConnectionObserver
 from ..words.connection import Connection
+from ..words.escaping import oneLine, oneWord
 from .moved import LOOK_EVERY, moved
 
 
@@ -30,29 +31,18 @@ def line(connection: Connection) -> str:
     connect = "-"
     if connection.connected is not None:
         connect = f"{connection.connected - connection.opened:.3f}"
-    tried = ",".join(_word(backend.name) for backend in connection.tried)
-    backend = "-" if connection.backend is None else _word(connection.backend.name)
-    detail = f" ({_printable(connection.detail)})" if connection.detail else ""
+    tried = ",".join(oneWord(backend.name) for backend in connection.tried)
+    backend = "-" if connection.backend is None else oneWord(connection.backend.name)
+    pool = oneWord(connection.pool or "-")
+    detail = f" ({oneLine(connection.detail)})" if connection.detail else ""
     return (
         f"{began.isoformat(timespec='milliseconds')} #{connection.id} "
-        f"{_word(connection.listener)} {_word(str(connection.client))} "
-        f"pool={_word(connection.pool or '-')} backend={backend} tried={tried or '-'} "
+        f"{oneWord(connection.listener)} {oneWord(str(connection.client))} "
+        f"pool={pool} backend={backend} tried={tried or '-'} "
         f"in={connection.bytesFromClient} out={connection.bytesFromBackend} "
         f"connect={connect} total={closed - connection.opened:.3f} "
         f"{connection.end}{detail}\n"
     )
-
-
-def _printable(text: str) -> str:
-    """What cannot be shown plainly, escaped: no peer writes lines of its own."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode()
-        for each in text
-    )
-
-
-def _word(text: str) -> str:
-    return _printable(text).replace(" ", "\\x20")
 
 
 @implementer(IConnectionObserver)

@@ -11,6 +11,7 @@ from ..interfaces import IConnectionObserver
 from ..proxy.windows import Windows
 from ..streams.wheel import Wheel
 from ..words.connection import NORMAL_ENDS, Connection, End
+from ..words.escaping import oneLine
 
 _A_FEW = 3
 """How many ends of one kind are written in full within one second."""
@@ -66,6 +67,7 @@ class EndsLog:
         self._windows.close()
 
     def _write(self, end: End, connection: Connection) -> None:
+        backend = connection.backend
         self._log.emit(
             _level(end),
             "{end}: connection {id} of listener {listener} from {client}, "
@@ -74,13 +76,13 @@ class EndsLog:
             end=str(end),
             id=connection.id,
             listener=connection.listener,
-            client=str(connection.client),
+            client=oneLine(str(connection.client)),
             pool=connection.pool or "-",
-            backend="-" if connection.backend is None else connection.backend.name,
-            tried=", ".join(backend.name for backend in connection.tried),
+            backend="-" if backend is None else oneLine(backend.name),
+            tried=oneLine(", ".join(each.name for each in connection.tried)),
             bytesFromClient=connection.bytesFromClient,
             bytesFromBackend=connection.bytesFromBackend,
-            detail=connection.detail or "no more is known",
+            detail=oneLine(connection.detail) or "no more is known",
             connection=connection,
         )
 

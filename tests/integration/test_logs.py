@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -303,3 +304,20 @@ def test_flood(start: Start, tmp_path: Path) -> None:
 
     eventually(accounted)
     assert full() < 100
+
+
+def test_clientsOwnWords(start: Start, short: str, tmp_path: Path) -> None:
+    """A UNIX client chooses its own name; neither log repeats what is not plain."""
+    path = tmp_path / "access.log"
+    down = f"tcp:127.0.0.1:{freePort()}"
+    listen = [f"unix:{short}/front"]
+    daemon = start(f"--access-log={path}", over=[down], listen=listen)
+    with socket.socket(socket.AF_UNIX) as connected:
+        connected.bind(f"{short}/\x1b[2J\nx")
+        connected.connect(f"{short}/front")
+        drain(connected)
+    eventually(lambda: lines(path))
+    daemon.says("connect-failed")
+    for log in path.read_text(), daemon.log:
+        assert "\x1b" not in log
+        assert r"\x1b[2J\nx" in log

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from stories import A, record
 from twisted.internet.task import Clock
+from twisted.logger import eventAsText
 from zope.interface.verify import verifyObject
 
-from lbproxy import Backend, End, IConnectionObserver
+from lbproxy import Address, Backend, Connection, End, IConnectionObserver
 from lbproxy.observe.endslog import EndsLog
 from lbproxy.streams.alarm import ClockAlarm
 from lbproxy.streams.wheel import Wheel
@@ -39,3 +40,28 @@ def test_floodOfEnds(logged) -> None:
     assert len(logged) == 7
     log.close()
     assert not clock.getDelayedCalls()
+
+
+def test_clientsOwnWords(logged) -> None:
+    """A client that chose its name writes no line of its own, and moves no cursor."""
+    clock = Clock()
+    log = EndsLog(Wheel(ClockAlarm(clock)))
+    log.closed(
+        Connection(
+            id=7,
+            listener="front",
+            client=Address("/run/\x1b[2J\nchosen"),
+            local=Address("/run/front"),
+            opened=0.0,
+            backend=Backend("unix:/run/\x1bback"),
+            tried=[Backend("unix:/run/\x1btried")],
+            end=End.CONNECT_FAILED,
+            detail="\x07",
+        )
+    )
+    log.close()
+    (event,) = logged
+    text = eventAsText(event, includeTimestamp=False)
+    assert text.isprintable()
+    for words in r"unix:/run/\x1b[2J\nchosen", r"\x1bback", r"\x1btried", r"\x07":
+        assert words in text
