@@ -41,14 +41,13 @@ from .observe.observers import Observers
 from .observe.poolslog import PoolsLog
 from .ports import CannotStart, Ports, gateAccept
 from .proxy.capacity import Capacity
-from .proxy.dialer import Dialer, DialOptions
+from .proxy.dialer import Dialer
 from .proxy.listener import ListenerFactory, Sessions, toAddress
 from .proxy.pluginerrors import PluginErrors
-from .proxy.policy import Destination, Policy, SessionOptions
+from .proxy.policy import Destination, Policy
 from .streams.alarm import alarmFor
 from .streams.pace import Pace
 from .streams.socketoptions import tune
-from .streams.watch import Limits
 from .streams.wheel import Wheel
 from .words.backend import Backend
 from .words.connection import Address, End
@@ -226,14 +225,7 @@ class Generation:
         make = partial(self._pool, configured)
         held = self._process.pools.take(configured.name, make)
         self._pools.append(configured.name)
-        return Destination(
-            held.pool,
-            DialOptions(
-                connectTimeout=configured.connectTimeout,
-                retries=configured.retries,
-                dialDeadline=configured.dialDeadline,
-            ),
-        )
+        return Destination(held.pool, configured.dial)
 
     def _pool(self, configured: PoolConfiguration) -> HeldPool:
         given = picker = self._plugins.pickers.get(configured.name)
@@ -259,7 +251,7 @@ class Generation:
             destinations=self._destinations,
             pool=listener.pool,
             router=self._router(listener),
-            options=_sessionOptions(self._configuration, listener),
+            options=listener.session,
             dialer=process.dialer,
             wheel=process.wheel,
             pace=process.pace,
@@ -285,7 +277,7 @@ class Generation:
         self, listener: ListenerConfiguration, port: IListeningPort
     ) -> None:
         # Accepted sockets inherit what is set here.
-        tune(port, listener.keepalive)
+        tune(port, listener.session.keepalive)
         gateAccept(port, self._process.capacity)
         self._process.capacity.watch(port)
         self._opened.append(port)
@@ -329,25 +321,6 @@ class Generation:
         gone, self._gone = self._gone, []
         for each in gone:
             each.callback(None)
-
-
-def _sessionOptions(
-    configuration: Configuration, listener: ListenerConfiguration
-) -> SessionOptions:
-    process = configuration.process
-    return SessionOptions(
-        routeTimeout=process.routeTimeout,
-        pickTimeout=process.pickTimeout,
-        keepalive=listener.keepalive,
-        halfClose=listener.halfClose,
-        limits=Limits(
-            idleTimeout=listener.idleTimeout,
-            maxLifetime=listener.maxLifetime,
-            halfCloseTimeout=listener.halfCloseTimeout,
-            stallTimeout=listener.stallTimeout,
-            closeTimeout=process.closeTimeout,
-        ),
-    )
 
 
 def _described(backend: Backend) -> str:

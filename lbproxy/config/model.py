@@ -1,8 +1,8 @@
 """
 What configuration says, as frozen values, whichever way it was said.
 
-Durations are seconds, and 0 is off where the reference allows it.  There are
-no defaults here: they are in L{lbproxy.config.keys}.
+Durations are seconds, and 0 is off where the reference allows it.  What a room
+has options for is held as that room's own options class.
 """
 
 from __future__ import annotations
@@ -11,8 +11,15 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
+from ..proxy.dialer import DialOptions
+from ..proxy.policy import SessionOptions
 from ..words.backend import Backend
+from ..words.description import Description
+from ..words.options import REQUIRED, Unset, declared, option
+from ..words.values import oneOf, plainName, text, wholeNumber
 from .place import Place
+from .schema import Placed, Table, keysOf, readAt
+from .values import listOf, oneOrListOf
 
 _NOWHERE = Place("configuration")
 
@@ -34,25 +41,57 @@ class PickerChoice:
         return ":".join([self.name, *(f"{k}={v}" for k, v in self.options.items())])
 
 
-@frozen
+def _picker(written: object, place: Place) -> PickerChoice:
+    """A picker: C{"NAME:key=value"}, or a table with its name and its options."""
+    if isinstance(written, Mapping):
+        if "name" not in written:
+            raise place.refuse(written, 'expected the name of a picker as "name"')
+        named = text("the name of a picker")
+        chosen = readAt(named, written["name"], place.key("name"))
+        options = {key: value for key, value in written.items() if key != "name"}
+        return PickerChoice(chosen, options)
+    return readAt(_describedPicker, written, place)  # type: ignore[no-any-return]
+
+
+def _describedPicker(written: object) -> PickerChoice:
+    described = text('the name of a picker, "NAME:key=value", or a table')
+    parts = Description.parse(described(written))
+    chosen, *rest = parts.positional or ("",)
+    if chosen == "python" and rest:
+        chosen = f"python:{rest.pop(0)}"
+    if rest or not chosen:
+        raise ValueError('expected "NAME" or "NAME:key=value:key=value"')
+    return PickerChoice(chosen, parts.named)
+
+
+BACKEND = Table(
+    "[[pool.NAME.backends]]", "One place to send connections to.", keysOf(Backend)
+)
+
+
+def _backend(written: object, place: Place) -> Backend:
+    """A backend: its description alone, or a table of L{BACKEND}."""
+    if isinstance(written, str):
+        # The short form is the long one with all but the description omitted.
+        readAt(text("an endpoint description"), written, place)
+        written = {"connect": written}
+    return Backend(**BACKEND.read(written, place))
+
+
+@frozen(kw_only=True)
 class ProcessOptions:
     """
     What holds for the whole process.
 
-    @ivar routeTimeout: Seconds that a router may take; more than 0.
-    @ivar pickTimeout: Seconds that a picker may take; more than 0.
-    @ivar closeTimeout: Seconds that a side which is being closed may go without
-        accepting a byte; more than 0.
     @ivar maxConnections: At once; 0 for as many as descriptors allow.
     """
 
-    routeTimeout: float
-    pickTimeout: float
-    closeTimeout: float
-    maxConnections: int
+    maxConnections: int = option(
+        wholeNumber(0), 0, "Connections at once; 0 for as many as descriptors allow."
+    )
 
 
-@frozen
+@frozen(kw_only=True)
 class ListenerConfiguration:
     """
     One listener.
@@ -62,44 +101,78 @@ class ListenerConfiguration:
     @ivar pool: The name of a pool that exists.
     @ivar router: C{python:package.module.Attribute}, or L{None}.
     @ivar backlog: For the endpoints whose description names none.
-    @ivar keepalive: Seconds; 0 is off.
+    @ivar session: What its sessions allow.
     @ivar place: Where it was written, for the errors found later.
     """
 
-    name: str
-    listen: tuple[str, ...]
-    mode: str
-    pool: str
-    idleTimeout: float
-    maxLifetime: float
-    halfClose: bool
-    halfCloseTimeout: float
-    stallTimeout: float
-    backlog: int
-    keepalive: float
-    router: str | None = None
+    name: str = field(
+        metadata=declared(
+            plainName, Unset("its first description"), "What logs call it."
+        )
+    )
+    listen: tuple[str, ...] = field(
+        metadata=declared(
+            oneOrListOf(
+                text('a Twisted server endpoint description such as "tcp:8080"')
+            ),
+            REQUIRED,
+            "Twisted server endpoint descriptions: one, or a list.",
+        )
+    )
+    mode: str = option(oneOf("tcp"), "tcp", 'What is balanced; only "tcp" so far.')
+    pool: str = field(
+        metadata=declared(
+            plainName,
+            Unset("the pool, if there is just one"),
+            "Where connections go that no router sends elsewhere.",
+        )
+    )
+    router: str | None = field(
+        default=None,
+        metadata=declared(
+            text('"python:package.module.Attribute"'),
+            Unset("none"),
+            'What chooses the pool: "python:package.module.Attribute".',
+        ),
+    )
+    session: SessionOptions = field(factory=SessionOptions)
+    backlog: int = option(
+        wholeNumber(1, 65535),
+        1024,
+        "How many connections the kernel holds until they are accepted, where "
+        "the description names no number.",
+    )
     place: Place = field(default=_NOWHERE, eq=False, repr=False)
 
 
-@frozen
+@frozen(kw_only=True)
 class PoolConfiguration:
     """
     One pool.
 
     @ivar backends: With distinct names; none only where the command line named
         none, which asks for the demo pool.
-    @ivar connectTimeout: Seconds for one dial; more than 0.
-    @ivar retries: How many further members are tried after the first.
-    @ivar dialDeadline: Seconds for all dials of a connection; more than 0.
+    @ivar dial: How its members are dialled.
     @ivar place: Where it was written, for the errors found later.
     """
 
     name: str
-    picker: PickerChoice
-    backends: tuple[Backend, ...]
-    connectTimeout: float
-    retries: int
-    dialDeadline: float
+    picker: PickerChoice = field(
+        metadata=declared(
+            Placed(_picker),
+            "round-robin",
+            'What chooses among the backends: "NAME", "NAME:key=value", or a table '
+            "with its name and its options.",
+        )
+    )
+    backends: tuple[Backend, ...] = field(
+        metadata=declared(
+            listOf(Placed(_backend)),
+            REQUIRED,
+            "Where connections go: a list of client endpoint descriptions and tables.",
+        )
+    )
+    dial: DialOptions = field(factory=DialOptions)
     place: Place = field(default=_NOWHERE, eq=False, repr=False)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..words.options import REQUIRED, Unset
 from .keys import TABLES
 from .place import shown
-from .schema import REQUIRED, Key, Table, Unset
+from .schema import Key, Table
 
 
 def referenceText(tables: Sequence[Table] = TABLES) -> str:

@@ -1,47 +1,54 @@
 """
-How a TOML table is declared, and how what was written is read against it.
+How what was written in a TOML table is read against its declaration.
 
 A L{Table} is data: its keys, each with a parser, a default and a sentence of
-documentation.  Reading, the error for an unknown key, and the reference
-documentation all come from that one declaration, so a further key is one line.
+documentation, most of them derived from an options class (L{keysOf}).  Reading,
+the error for an unknown key, and the reference documentation all come from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from enum import Enum
-from typing import Any, Final
+from collections.abc import Callable, Container, Mapping
+from typing import Any
 
 from attrs import frozen
 
+from ..words.options import REQUIRED, Required, Unset, optionsOf
 from .place import Place, nearest
-
-Parser = Callable[[object, Place], Any]
-"""
-Turns what was written at a place into a value, or raises the
-L{ConfigurationError<lbproxy.config.place.ConfigurationError>} that
-L{Place.refuse} makes.
-"""
-
-
-class Required(Enum):
-    """The default of a key that has none."""
-
-    REQUIRED = "required"
-
-
-REQUIRED: Final = Required.REQUIRED
 
 
 @frozen
-class Unset:
+class Placed:
     """
-    The default of a key whose absence is not the same as any one value.
+    A parser of what has parts: each part has a place of its own.
 
-    @ivar meaning: What is done without it, for the documentation.
+    @ivar read: Takes what was written and where; returns the value, or raises
+        the L{ConfigurationError<lbproxy.config.place.ConfigurationError>} that
+        L{Place.refuse} makes.
     """
 
-    meaning: str
+    read: Callable[[object, Place], Any]
+
+
+Parser = Callable[[object], Any] | Placed
+"""
+One that is not L{Placed} takes what was written, and raises L{ValueError} with
+one line that says what was expected; the place is added here.
+"""
+
+
+def readAt(parse: Parser, written: object, place: Place) -> Any:
+    """
+    Read what was written at a place.
+
+    @raise ConfigurationError: If it cannot be used.
+    """
+    if isinstance(parse, Placed):
+        return parse.read(written, place)
+    try:
+        return parse(written)
+    except ValueError as error:
+        raise place.refuse(written, str(error)) from None
 
 
 @frozen
@@ -66,6 +73,26 @@ class Key:
         """The name in Python: C{idleTimeout} for C{idle-timeout}."""
         first, *others = self.name.split("-")
         return first + "".join(word.capitalize() for word in others)
+
+
+def keysOf(
+    owner: type, only: Container[str] | None = None, but: Container[str] = ()
+) -> tuple[Key, ...]:
+    """
+    The keys of an options class, in its order.
+
+    @param only: The attributes that are meant, if not all.
+    @param but: Those that are not.
+    """
+    return tuple(
+        Key(_kebab(attribute), said.parse, said.default, said.doc)
+        for attribute, said in optionsOf(owner)
+        if attribute not in but and (only is None or attribute in only)
+    )
+
+
+def _kebab(attribute: str) -> str:
+    return "".join(f"-{each.lower()}" if each.isupper() else each for each in attribute)
 
 
 @frozen
@@ -108,5 +135,5 @@ class Table:
             if value is REQUIRED:
                 raise place.key(key.name).lack("this key is required")
             if not isinstance(value, Unset):
-                values[key.attribute] = key.parse(value, place.key(key.name))
+                values[key.attribute] = readAt(key.parse, value, place.key(key.name))
         return values

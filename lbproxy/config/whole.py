@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..words.options import made
 from .keys import DOCUMENT
 from .model import (
     Configuration,
@@ -36,9 +37,12 @@ def configurationAt(document: Mapping[str, object], place: Place) -> Configurati
     @raise ConfigurationError: If anything in it cannot be used.
     """
     values = DOCUMENT.read(document, place)
+    process = values["process"]
     pools = tuple(_pool(each) for each in values["pool"])
     poolNames = [pool.name for pool in pools]
-    listeners = tuple(_listener(each, poolNames) for each in values["listener"])
+    listeners = tuple(
+        _listener({**process, **each}, poolNames) for each in values["listener"]
+    )
     if not listeners:
         raise place.key("listener").lack(
             "there is none; write at least one [[listener]]"
@@ -56,12 +60,12 @@ def configurationAt(document: Mapping[str, object], place: Place) -> Configurati
         "this is listened on already",
     )
     return Configuration(
-        ProcessOptions(**values["process"]), values["log"]["access"], listeners, pools
+        made(ProcessOptions, process), values["log"]["access"], listeners, pools
     )
 
 
 def _pool(values: Mapping[str, Any]) -> PoolConfiguration:
-    pool = PoolConfiguration(**values)
+    pool = made(PoolConfiguration, values)
     place = pool.place.key("backends")
     _requireDistinct(
         ((each.name, place.item(at)) for at, each in enumerate(pool.backends)),
@@ -86,8 +90,9 @@ def _listener(
     elif pool not in poolNames:
         reason = f'no such pool; the nearest known one is "{nearest(pool, poolNames)}"'
         raise place.refuse(pool, reason)
-    return ListenerConfiguration(
-        **{"name": values["listen"][0], **values, "pool": pool}
+    return made(
+        ListenerConfiguration,
+        {"name": values["listen"][0], **values, "pool": pool},
     )
 
 

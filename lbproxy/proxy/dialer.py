@@ -28,6 +28,9 @@ from ..streams.stream import Stream
 from ..streams.transports import TransportStream
 from ..words.backend import Member
 from ..words.description import Description
+from ..words.options import option
+from ..words.units import moreThanNone
+from ..words.values import wholeNumber
 from .capacity import SHORTAGES
 
 _OWN_TIMEOUT = re.compile(r"^(tcp|unix|ssl|tls):(?!.*(?<!\\):timeout=)", re.IGNORECASE)
@@ -45,9 +48,19 @@ class DialOptions:
     @ivar dialDeadline: Seconds for all tries together.
     """
 
-    connectTimeout: float = 5.0
-    retries: int = 3
-    dialDeadline: float = 15.0
+    connectTimeout: float = option(
+        moreThanNone,
+        "5s",
+        "How long one backend may take to accept, TLS handshake included.",
+    )
+    retries: int = option(
+        wholeNumber(0), 3, "How many further members are tried after the first."
+    )
+    dialDeadline: float = option(
+        moreThanNone,
+        "15s",
+        "How long all dials of one connection may take together.",
+    )
 
 
 class DialTimeout(Exception):

@@ -12,6 +12,9 @@ from ..streams.pace import Pace
 from ..streams.watch import Limits, Row
 from ..streams.wheel import Wheel
 from ..words.backend import Backend, Member
+from ..words.options import option
+from ..words.units import moreThanNone, offOrBetween
+from ..words.values import boolean
 from .dialer import Dialer, DialOptions
 from .pluginerrors import PluginErrors
 from .states import State, rows
@@ -31,11 +34,23 @@ class SessionOptions:
     @ivar limits: Of its streams.
     """
 
-    routeTimeout: float = 10.0
-    pickTimeout: float = 10.0
+    routeTimeout: float = option(
+        moreThanNone, "10s", "How long a router may take that does not answer at once."
+    )
+    pickTimeout: float = option(
+        moreThanNone, "10s", "How long a picker may take that does not answer at once."
+    )
     handshakeTimeout: float = 10.0
-    keepalive: float = 60.0
-    halfClose: bool = True
+    keepalive: float = option(
+        # The kernel counts whole seconds up to 32767, MAX_TCP_KEEPIDLE.
+        offOrBetween(1, 32400),
+        "60s",
+        "After how long a silent peer, on either side, counts as gone: TCP "
+        "keep-alive, 1s to 9h; 0 is off.",
+    )
+    halfClose: bool = option(
+        boolean, True, "Whether one direction goes on after the other has ended."
+    )
     limits: Limits = field(factory=Limits)
 
 

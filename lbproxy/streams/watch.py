@@ -16,6 +16,8 @@ from typing import Protocol
 
 from attrs import frozen
 
+from ..words.options import option
+from ..words.units import moreThanNone, parseDuration
 from .pace import Pace
 from .stream import Mode, Stream
 from .wheel import Entry, Wheel
@@ -70,11 +72,34 @@ class Limits:
         for an aborted transport to say that it is gone.
     """
 
-    idleTimeout: float = 3600.0
-    maxLifetime: float = 0.0
-    halfCloseTimeout: float = 300.0
-    stallTimeout: float = 300.0
-    closeTimeout: float = 30.0
+    idleTimeout: float = option(
+        parseDuration,
+        "1h",
+        "How long a connection may go without a byte either way; 0 is off.",
+    )
+    maxLifetime: float = option(
+        parseDuration,
+        0,
+        "How long a connection may last, from accept to the last byte of its "
+        "close; 0 is off.",
+    )
+    halfCloseTimeout: float = option(
+        parseDuration,
+        "5m",
+        "How long there may be no progress after one side has ended; 0 is off.",
+    )
+    stallTimeout: float = option(
+        parseDuration,
+        "5m",
+        "How long a side may take nothing although there is something for it; "
+        "0 is off.",
+    )
+    closeTimeout: float = option(
+        moreThanNone,
+        "30s",
+        "How long what is left to deliver may wait; starts again with each byte "
+        "that is delivered.",
+    )
 
 
 @frozen

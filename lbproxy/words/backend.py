@@ -6,6 +6,11 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from .options import REQUIRED, Unset, declared, option
+from .values import plainName, text, wholeNumber
+
+_weight = wholeNumber(1, 65535)
+
 
 @frozen
 class Backend:
@@ -20,17 +25,31 @@ class Backend:
         of its pool: 1 to 65535.
     """
 
-    connect: str
-    name: str = field()
-    weight: int = 1
+    connect: str = field(
+        metadata=declared(
+            text('a Twisted client endpoint description such as "tcp:127.0.0.1:9001"'),
+            REQUIRED,
+            "Where it is: a Twisted client endpoint description.",
+        )
+    )
+    name: str = field(
+        metadata=declared(plainName, Unset("its description"), "What logs call it.")
+    )
+    weight: int = option(
+        _weight,
+        1,
+        "Its share of the connections, relative to the other backends: 1 to 65535.",
+    )
 
     @name.default
     def _nameIsDescription(self) -> str:
         return self.connect
 
     def __attrs_post_init__(self) -> None:
-        if not 1 <= self.weight <= 65535:
-            raise ValueError(f"a weight is 1 to 65535, not {self.weight}")
+        try:
+            _weight(self.weight)
+        except ValueError as error:
+            raise ValueError(f"weight = {self.weight}: {error}") from None
 
     def __str__(self) -> str:
         return self.name

@@ -1,5 +1,5 @@
 """
-The units of configuration: durations and sizes, parsed once and printed back.
+The units of configuration: durations, parsed once and printed back.
 
 What is printed parses to the very same number, so a value can go from a file
 into the program, and from there into documentation or an admin page, unharmed.
@@ -8,6 +8,7 @@ into the program, and from there into documentation or an admin page, unharmed.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from math import isfinite
@@ -19,18 +20,11 @@ _SECONDS = {
     "h": Fraction(3600),
 }
 
-_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
-_SIZE = re.compile(r"([0-9]+)(B|KiB|MiB|GiB)")
 
 _A_DURATION = (
     'expected a duration of 0 or more: a number of seconds, or such as "250ms", '
     '"5s", "10m", "1h"'
-)
-_A_SIZE = (
-    'expected a size of 0 or more: a whole number of bytes, or such as "512B", '
-    '"64KiB", "1MiB", "1GiB"'
 )
 
 
@@ -51,6 +45,33 @@ def parseDuration(value: object) -> float:
     if seconds is None or not isfinite(seconds) or seconds < 0:
         raise ValueError(_A_DURATION)
     return seconds + 0.0  # -0.0 becomes 0.0
+
+
+def moreThanNone(value: object) -> float:
+    """
+    Read a duration that cannot be off.
+
+    @raise ValueError: With one line that says what was expected.
+    """
+    seconds = parseDuration(value)
+    if not seconds:
+        raise ValueError("must be more than 0")
+    return seconds
+
+
+def offOrBetween(lowest: float, highest: float) -> Callable[[object], float]:
+    """
+    What reads a duration that is 0, for off, or within limits, both included.
+    """
+
+    def parse(value: object) -> float:
+        seconds = parseDuration(value)
+        if seconds and not lowest <= seconds <= highest:
+            limits = f"{formatDuration(lowest)} to {formatDuration(highest)}"
+            raise ValueError(f"expected 0 for off, or {limits}")
+        return seconds
+
+    return parse
 
 
 def _seconds(value: object) -> float | None:
@@ -80,36 +101,3 @@ def formatDuration(seconds: float) -> str:
         if exact and count.denominator == 1:
             return f"{count.numerator}{unit}"
     return f"{shown:f}s" if exact else "0s"
-
-
-def parseSize(value: object) -> int:
-    """
-    Read a size as configuration writes it.
-
-    @param value: A whole number of bytes, or text: a whole number and, without
-        a space, C{B}, C{KiB}, C{MiB} or C{GiB}.
-    @return: Bytes, 0 or more.
-    @raise ValueError: With one line that says what was expected.
-    """
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if isinstance(value, str) and (written := _SIZE.fullmatch(value)):
-        try:
-            return int(written[1]) * _BYTES[written[2]]
-        except ValueError:
-            pass  # More digits than int reads; said below, in our own words.
-    raise ValueError(_A_SIZE)
-
-
-def formatSize(size: int) -> str:
-    """
-    Write a size as a file would have it, in the largest unit of which it is a
-    whole number.
-
-    @param size: Bytes, 0 or more.
-    @return: Text that L{parseSize} turns into exactly C{size}.
-    """
-    for unit in ("GiB", "MiB", "KiB"):
-        if size and size % _BYTES[unit] == 0:
-            return f"{size // _BYTES[unit]}{unit}"
-    return f"{size}B"

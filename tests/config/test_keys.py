@@ -3,66 +3,66 @@
 from __future__ import annotations
 
 import pytest
-from attrs import fields
+from attrs import field, frozen
 
-from lbproxy.config.keys import (
-    BACKEND,
-    DOCUMENT,
-    LISTENER,
-    POOL,
-    PROCESS,
-    TABLES,
-)
-from lbproxy.config.model import (
-    ListenerConfiguration,
-    PickerChoice,
-    PoolConfiguration,
-    ProcessOptions,
-)
+from lbproxy.config.keys import DOCUMENT, POOL, TABLES
+from lbproxy.config.model import Configuration, PickerChoice
 from lbproxy.config.place import ConfigurationError, Place
-from lbproxy.config.schema import Key, Table
+from lbproxy.config.schema import Key, Table, keysOf, readAt
+from lbproxy.config.whole import configurationFromMapping
 from lbproxy.proxy.dialer import DialOptions
 from lbproxy.proxy.policy import SessionOptions
-from lbproxy.streams.watch import Limits
 from lbproxy.words.backend import Backend
+from lbproxy.words.options import made, option
+from lbproxy.words.units import moreThanNone
+from lbproxy.words.values import boolean
 
 PLACE = Place("lb.toml", "pool.web.picker")
 
 
-@pytest.mark.parametrize(
-    ("table", "made", "besides"),
-    [
-        (PROCESS, ProcessOptions, set()),
-        (LISTENER, ListenerConfiguration, {"place"}),
-        (POOL, PoolConfiguration, {"place", "name"}),
-        (BACKEND, Backend, set()),
-    ],
-)
-def test_everyKeyArrives(table: Table, made: type, besides: set[str]) -> None:
-    """No key is read and then forgotten, and nothing is left without a key."""
-    keys = {key.attribute for key in table.keys}
-    assert keys | besides == {field.name for field in fields(made)}
+@frozen
+class Inner:
+    """Options that another class holds."""
+
+    openAtNight: bool = option(boolean, False, "Whether.")
 
 
-@pytest.mark.parametrize(
-    ("table", "options"),
-    [
-        (PROCESS, SessionOptions),
-        (PROCESS, Limits),
-        (LISTENER, Limits),
-        (LISTENER, SessionOptions),
-        (POOL, DialOptions),
-        (BACKEND, Backend),
-    ],
-)
-def test_aFileAndAProgramHaveTheSameDefaults(table: Table, options: type) -> None:
+@frozen
+class Outer:
+    """Options of a room, and one of its own that no file can set."""
+
+    waitAtDoor: float = option(moreThanNone, "1m", "How long.")
+    inner: Inner = field(factory=Inner)
+    secret: int = 5
+
+
+def test_anOptionIsDeclaredOnce() -> None:
+    """One line gives a default, a key, an error and a line of the reference."""
+    assert Outer().waitAtDoor == 60.0
+    wait, night = keysOf(Outer)
+    assert (wait.name, wait.default, wait.doc) == ("wait-at-door", "1m", "How long.")
+    assert (night.name, night.attribute) == ("open-at-night", "openAtNight")
+    table = Table("[door]", "How one comes in.", keysOf(Outer))
+    values = table.read({"open-at-night": True}, PLACE)
+    assert made(Outer, values) == Outer(60.0, Inner(True))
+    with pytest.raises(ConfigurationError, match="wait-at-door = 0: must be more"):
+        table.read({"wait-at-door": 0}, PLACE)
+    assert [key.name for key in keysOf(Outer, but=["waitAtDoor"])] == ["open-at-night"]
+    assert [key.name for key in keysOf(Outer, only=["waitAtDoor"])] == ["wait-at-door"]
+
+
+def configured() -> Configuration:
+    listener = {"listen": "tcp:1"}
+    document = {"listener": [listener], "pool": {"web": {"backends": ["tcp:a:1"]}}}
+    return configurationFromMapping(document)
+
+
+def test_aFileAndAProgramHaveTheSameDefaults() -> None:
     """A balancer that a program sets up behaves as one from an empty file."""
-    ours = {field.name: field.default for field in fields(options)}
-    shared = [key for key in table.keys if key.attribute in ours]
-    assert shared
-    for key in shared:
-        if key.attribute != "name" and key.attribute != "connect":
-            assert key.parse(key.default, PLACE) == ours[key.attribute]
+    configuration = configured()
+    assert configuration.listeners[0].session == SessionOptions()
+    assert configuration.pools[0].dial == DialOptions()
+    assert configuration.pools[0].backends == (Backend("tcp:a:1"),)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def pickerKey() -> Key:
 )
 def test_pickerIsRead(written: object, choice: PickerChoice) -> None:
     """A description or a table: the name, and whatever options are given."""
-    assert pickerKey().parse(written, PLACE) == choice
+    assert readAt(pickerKey().parse, written, PLACE) == choice
 
 
 @pytest.mark.parametrize(
@@ -154,5 +154,5 @@ def test_pickerIsRead(written: object, choice: PickerChoice) -> None:
 def test_pickerIsRefused(written: object, line: str) -> None:
     """A picker's name has to be there, and options are all named."""
     with pytest.raises(ConfigurationError) as raised:
-        pickerKey().parse(written, PLACE)
+        readAt(pickerKey().parse, written, PLACE)
     assert str(raised.value) == f"lb.toml: {line}"

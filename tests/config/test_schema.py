@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.config.place import ConfigurationError, Place
-from lbproxy.config.schema import REQUIRED, Key, Table, Unset
-from lbproxy.config.values import boolean, wholeNumber
+from lbproxy.config.schema import Key, Table
+from lbproxy.words.options import REQUIRED, Unset
+from lbproxy.words.values import boolean, wholeNumber
 
 TABLE = Table(
     "[door]",

@@ -7,24 +7,14 @@ from math import inf
 import pytest
 
 from lbproxy.config.place import ConfigurationError, Place
-from lbproxy.config.schema import REQUIRED, Key, Parser, Table
-from lbproxy.config.values import (
-    boolean,
-    duration,
-    listOf,
-    moreThanNone,
-    name,
-    offOrBetween,
-    oneOf,
-    oneOrListOf,
-    tables,
-    tablesByName,
-    text,
-    wholeNumber,
-)
+from lbproxy.config.schema import Key, Parser, Table, readAt
+from lbproxy.config.values import listOf, oneOrListOf, tables, tablesByName
+from lbproxy.words.options import REQUIRED
+from lbproxy.words.units import moreThanNone, offOrBetween, parseDuration
+from lbproxy.words.values import boolean, oneOf, plainName, text, wholeNumber
 
 PLACE = Place("lb.toml", "key")
-NAMED = Table("[[thing]]", "A thing.", (Key("name", name, "it", "Its name."),))
+NAMED = Table("[[thing]]", "A thing.", (Key("name", plainName, "it", "Its name."),))
 SIZED = Table("[thing.NAME]", "A thing.", (Key("size", boolean, REQUIRED, "Big."),))
 
 A_DURATION = (
@@ -37,8 +27,8 @@ A_NAME = "expected a name: 1 to 255 printable characters without spaces"
 @pytest.mark.parametrize(
     ("parser", "written", "value"),
     [
-        (duration, "1m", 60.0),
-        (duration, 0, 0.0),
+        (parseDuration, "1m", 60.0),
+        (parseDuration, 0, 0.0),
         (moreThanNone, "1ms", 0.001),
         (offOrBetween(1, 60), 0, 0.0),
         (offOrBetween(1, 60), "1s", 1.0),
@@ -47,7 +37,7 @@ A_NAME = "expected a name: 1 to 255 printable characters without spaces"
         (wholeNumber(1, 9), 9, 9),
         (boolean, False, False),
         (text("a path"), "a b", "a b"),
-        (name, "ä/1", "ä/1"),
+        (plainName, "ä/1", "ä/1"),
         (oneOf("a", "b"), "b", "b"),
         (listOf(boolean), [True, False], (True, False)),
         (oneOrListOf(boolean), [True], (True,)),
@@ -70,15 +60,15 @@ A_NAME = "expected a name: 1 to 255 printable characters without spaces"
 )
 def test_goodValue(parser: Parser, written: object, value: object) -> None:
     """What is right is taken as it was meant."""
-    assert parser(written, PLACE) == value
+    assert readAt(parser, written, PLACE) == value
 
 
 @pytest.mark.parametrize(
     ("parser", "written", "line"),
     [
-        (duration, "1d", f'key = "1d": {A_DURATION}'),
-        (duration, -1, f"key = -1: {A_DURATION}"),
-        (duration, inf, f"key = inf: {A_DURATION}"),
+        (parseDuration, "1d", f'key = "1d": {A_DURATION}'),
+        (parseDuration, -1, f"key = -1: {A_DURATION}"),
+        (parseDuration, inf, f"key = inf: {A_DURATION}"),
         (moreThanNone, 0, "key = 0: must be more than 0"),
         (moreThanNone, "0ms", 'key = "0ms": must be more than 0'),
         (moreThanNone, True, f"key = true: {A_DURATION}"),
@@ -99,11 +89,11 @@ def test_goodValue(parser: Parser, written: object, value: object) -> None:
         (text("a path"), "", 'key = "": expected a path'),
         (text("a path"), "a\0", 'key = "a\\u0000": expected a path'),
         (text("a path"), 1, "key = 1: expected a path"),
-        (name, "", f'key = "": {A_NAME}'),
-        (name, "a b", f'key = "a b": {A_NAME}'),
-        (name, "a\n", f'key = "a\\n": {A_NAME}'),
-        (name, "a" * 256, f'key = "{"a" * 76}...: {A_NAME}'),
-        (name, 1, f"key = 1: {A_NAME}"),
+        (plainName, "", f'key = "": {A_NAME}'),
+        (plainName, "a b", f'key = "a b": {A_NAME}'),
+        (plainName, "a\n", f'key = "a\\n": {A_NAME}'),
+        (plainName, "a" * 256, f'key = "{"a" * 76}...: {A_NAME}'),
+        (plainName, 1, f"key = 1: {A_NAME}"),
         (oneOf("a", "b"), "c", 'key = "c": expected "a" or "b"'),
         (oneOf("a"), ["a"], 'key = ["a"]: expected "a"'),
         (listOf(boolean), True, "key = true: expected a list of at least one"),
@@ -129,5 +119,5 @@ def test_goodValue(parser: Parser, written: object, value: object) -> None:
 def test_badValue(parser: Parser, written: object, line: str) -> None:
     """What is wrong is named with its place and what was expected."""
     with pytest.raises(ConfigurationError) as raised:
-        parser(written, PLACE)
+        readAt(parser, written, PLACE)
     assert str(raised.value) == f"lb.toml: {line}"

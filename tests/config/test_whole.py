@@ -13,6 +13,9 @@ from lbproxy.config.keys import DOCUMENT, TABLES
 from lbproxy.config.model import Configuration, PickerChoice, ProcessOptions
 from lbproxy.config.place import ConfigurationError
 from lbproxy.config.whole import configurationFromMapping
+from lbproxy.proxy.dialer import DialOptions
+from lbproxy.proxy.policy import SessionOptions
+from lbproxy.streams.watch import Limits
 from lbproxy.words.backend import Backend
 
 LISTENER: dict[str, Any] = {"listen": "tcp:8080"}
@@ -24,7 +27,7 @@ def test_theLeastThatWorks() -> None:
     configuration = configurationFromMapping(
         {"listener": [LISTENER], "pool": {"web": POOL}}
     )
-    assert configuration.process == ProcessOptions(10.0, 10.0, 30.0, 0)
+    assert configuration.process == ProcessOptions(maxConnections=0)
     assert configuration.accessLog == "none"
     (listener,) = configuration.listeners
     assert listener.name == "tcp:8080"
@@ -32,18 +35,14 @@ def test_theLeastThatWorks() -> None:
     assert listener.mode == "tcp"
     assert listener.pool == "web"
     assert listener.router is None
-    assert listener.idleTimeout == 3600.0
-    assert listener.maxLifetime == 0.0
-    assert listener.halfClose is True
-    assert listener.halfCloseTimeout == 300.0
-    assert listener.stallTimeout == 300.0
     assert listener.backlog == 1024
-    assert listener.keepalive == 60.0
+    assert listener.session == SessionOptions(10.0, 10.0, 10.0, 60.0, True)
+    assert listener.session.limits == Limits(3600.0, 0.0, 300.0, 300.0, 30.0)
     (pool,) = configuration.pools
     assert pool.name == "web"
     assert pool.picker == PickerChoice("round-robin")
     assert pool.backends == (Backend("tcp:a:1"),)
-    assert (pool.connectTimeout, pool.retries, pool.dialDeadline) == (5.0, 3, 15.0)
+    assert pool.dial == DialOptions(5.0, 3, 15.0)
 
 
 def test_everyKeyCanBeWritten() -> None:
@@ -88,17 +87,13 @@ def test_everyKeyCanBeWritten() -> None:
             },
         }
     )
-    assert configuration.process == ProcessOptions(1.0, 2.0, 3.0, 4)
+    assert configuration.process == ProcessOptions(maxConnections=4)
     assert configuration.accessLog == "/var/log/access.log"
     (web,) = configuration.listeners
     assert (web.name, web.listen, web.pool) == ("web", ("tcp:1", "tcp:2"), "b")
-    assert (web.router, web.idleTimeout, web.maxLifetime) == (
-        "python:shop.choose",
-        5.0,
-        6.0,
-    )
-    assert (web.halfClose, web.halfCloseTimeout, web.stallTimeout) == (False, 7.0, 8.0)
-    assert (web.backlog, web.keepalive) == (9, 10.0)
+    assert (web.router, web.backlog) == ("python:shop.choose", 9)
+    limits = Limits(5.0, 6.0, 7.0, 8.0, 3.0)
+    assert web.session == SessionOptions(1.0, 2.0, 10.0, 10.0, False, limits)
     _, pool = configuration.pools
     assert pool.name == "b"
     assert pool.picker == PickerChoice("hash", {"key": "client"})
@@ -106,7 +101,7 @@ def test_everyKeyCanBeWritten() -> None:
         Backend("tcp:a:1"),
         Backend("tcp:a:2", name="two", weight=11),
     )
-    assert (pool.connectTimeout, pool.retries, pool.dialDeadline) == (12.0, 13, 14.0)
+    assert pool.dial == DialOptions(12.0, 13, 14.0)
 
 
 @pytest.mark.parametrize(

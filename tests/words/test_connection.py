@@ -33,5 +33,7 @@ def test_backends() -> None:
     """A backend is called by its description unless it has a name."""
     assert str(Backend("tcp:127.0.0.1:9001")) == "tcp:127.0.0.1:9001"
     assert str(Backend("tcp:127.0.0.1:9001", name="a")) == "a"
-    with pytest.raises(ValueError, match="a weight is 1 to 65535, not 0"):
+    with pytest.raises(
+        ValueError, match="weight = 0: expected a whole number from 1 to 65535"
+    ):
         Backend("tcp:127.0.0.1:9001", weight=0)
