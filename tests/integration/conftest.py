@@ -20,6 +20,13 @@ from .daemon import LOOPBACK, Daemon
 from .peers import Backend, Conversation, Pages, Web
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All that is beside this file is C{integration}."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.integration)
+
+
 class Start(Protocol):
     """How a test starts C{twistd lbproxy}."""
 

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("reactor", "seed"), [("epoll", 1), ("asyncio", 2)])
 def test_chaos(reactor: str, seed: int) -> None:
     """

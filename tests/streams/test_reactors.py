@@ -40,6 +40,7 @@ def running(
         process.communicate()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reactor", REACTORS)
 def test_contract(running: dict[str, subprocess.Popen[str]], reactor: str) -> None:
     """It holds there too."""
