@@ -167,7 +167,7 @@ def _made(
         reason = cause(error)
         if unknown := _UNKNOWN_KIND.search(reason):
             known = knownOnes(_kinds(parse is serverFromString))
-            reason = f'unknown kind of endpoint "{unknown[1]}"; known: {known}'
+            reason = f'unknown kind of endpoint "{unknown[1]}"; {known}'
         elif isinstance(error, LookupError) and _SYSTEMD.match(text):
             reason = "systemd has passed no such descriptor to this process"
         raise place.refuse(text, reason) from None

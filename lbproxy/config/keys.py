@@ -19,6 +19,7 @@ PROCESS = Table(
     "[process]",
     "What holds for the whole process.",
     (*keysOf(SessionOptions, only=_ONCE), *keysOf(ProcessOptions)),
+    ("drain-timeout", "shutdown-delay", "sockets", "workers"),
 )
 
 LOG = Table(
@@ -32,18 +33,31 @@ LOG = Table(
             'Where the access log goes: a path, "stdout" or "none".',
         ),
     ),
+    ("format",),
 )
 
 LISTENER = Table(
     "[[listener]]",
     "Where clients come in: one or more endpoints with one policy.",
     keysOf(ListenerConfiguration, but=_ONCE),
+    (
+        *("allow", "bandwidth-per-connection", "client-hello-timeout"),
+        *("connection-rate-per-client", "deny", "max-connections"),
+        *("max-connections-per-client", "proxy-header-timeout", "proxy-protocol"),
+        *("require-tls", "routes", "socket-group", "socket-owner", "tls"),
+        "trusted-proxies",
+    ),
 )
 
 POOL = Table(
     "[pool.NAME]",
     "A named set of backends with one picker and one policy.",
     keysOf(PoolConfiguration),
+    (
+        *("discovery", "ejection", "health-check", "max-dials", "on-member-down"),
+        *("queue-length", "queue-timeout", "removal-timeout", "slow-start"),
+        "when-all-down",
+    ),
 )
 
 DOCUMENT = Table(
@@ -55,6 +69,7 @@ DOCUMENT = Table(
         Key("listener", tables(LISTENER), (), LISTENER.doc),
         Key("pool", tablesByName(POOL), {}, POOL.doc),
     ),
+    ("admin",),
 )
 """The file as a whole: each of its keys is one of the tables above."""
 

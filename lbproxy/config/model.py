@@ -65,7 +65,10 @@ def _describedPicker(written: object) -> PickerChoice:
 
 
 BACKEND = Table(
-    "[[pool.NAME.backends]]", "One place to send connections to.", keysOf(Backend)
+    "[[pool.NAME.backends]]",
+    "One place to send connections to.",
+    keysOf(Backend),
+    ("backup", "bind", "max-connections", "proxy-protocol", "state", "tls"),
 )
 
 

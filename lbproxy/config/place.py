@@ -16,6 +16,12 @@ _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 _LONGEST = 80
 """No more than this many characters of a value are repeated in an error."""
 
+_NEAR = 0.6
+"""
+How alike a near miss is, as L{difflib} counts: C{wbe} and C{web} are, at 0.67;
+C{tls} and C{retries} are not, at 0.4.
+"""
+
 
 class ConfigurationError(Exception):
     """
@@ -93,17 +99,16 @@ def _written(value: object, depth: int) -> str:
     return str(value)
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
+def knownHint(name: str, known: Iterable[str]) -> str:
     """
-    Which of C{known} was most likely meant by C{name}.
-
-    @param known: Not empty.
+    What an error about an unknown name adds: the known one that it is a near
+    miss of, or else all that could have been given.
     """
-    # A cut-off of 0 always finds one: for a stranger to the file format any
-    # real key is a better hint than none.
-    return get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    meant = name.lower().replace("_", "-")
+    near = get_close_matches(meant, list(known), n=1, cutoff=_NEAR)
+    return f'the nearest known one is "{near[0]}"' if near else knownOnes(known)
 
 
 def knownOnes(names: Iterable[str]) -> str:
     """The names that could have been given, sorted, for an error."""
-    return ", ".join(sorted(names)) or "none"
+    return f"known: {', '.join(sorted(names)) or 'none'}"

@@ -8,8 +8,10 @@ ours becomes one line here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import iscoroutine, signature
+from json import loads
 from typing import Any
 
 from attrs import field, frozen
@@ -23,9 +25,10 @@ from ..words.connection import Connection
 from ..words.options import Option
 from .causes import cause
 from .model import PickerChoice
-from .place import ConfigurationError, Place, knownOnes, nearest
+from .place import ConfigurationError, Place, knownHint, knownOnes
 
 _PYTHON = "python:"
+_PLAIN = re.compile(r"0|-?[1-9][0-9]{0,99}|true|false")
 _PICKER = Place("picker")
 _ROUTER = Place("router")
 
@@ -160,7 +163,7 @@ def _factory(
     # A plugin directory that is on the path twice gives each plugin twice.
     named = {str(getattr(each, "name", None)): each for each in factories}
     if name not in named:
-        raise blame.refuse(f'there is no picker "{name}"; known: {knownOnes(named)}')
+        raise blame.refuse(f'there is no picker "{name}"; {knownOnes(named)}')
     return named[name]
 
 
@@ -194,16 +197,28 @@ def _options(
         if not known:
             raise blame.refuse(f"{choice.name} takes no options")
         if name not in known:
-            hint = f'the nearest known one is "{nearest(name, list(known))}"'
-            raise blame.refuse(f'unknown option "{name}"; {hint}')
+            raise blame.refuse(f'unknown option "{name}"; {knownHint(name, known)}')
     return {
         _asArgument(name): (
-            blame.call(f'option "{name}"', option.parse, choice.options[name])
+            blame.call(f'option "{name}"', _read, option, choice.options[name])
             if name in choice.options
             else option.default
         )
         for name, option in known.items()
     }
+
+
+def _read(option: Option, written: object) -> object:
+    """
+    Read one option.  A description can hold only text: what cannot be read as
+    text and looks like a number, or true or false, is read as that.
+    """
+    try:
+        return option.parse(written)
+    except ValueError:
+        if not isinstance(written, str) or not _PLAIN.fullmatch(written):
+            raise
+        return option.parse(loads(written))
 
 
 def _asArgument(name: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from attrs import frozen
 
 from ..words.options import REQUIRED, Required, Unset, optionsOf
-from .place import Place, nearest
+from .place import Place, knownHint
 
 
 @frozen
@@ -103,11 +103,13 @@ class Table:
     @ivar header: How its beginning is written: C{[[listener]]}.
     @ivar doc: One sentence for whoever writes the configuration.
     @ivar keys: In the order of the documentation.
+    @ivar reserved: Further keys, which a later version will have.
     """
 
     header: str
     doc: str
     keys: tuple[Key, ...]
+    reserved: Container[str] = ()
 
     def read(self, written: object, place: Place) -> dict[str, Any]:
         """
@@ -125,10 +127,7 @@ class Table:
         names = [key.name for key in self.keys]
         for name, value in written.items():
             if name not in names:
-                reason = (
-                    f'unknown key; the nearest known one is "{nearest(name, names)}"'
-                )
-                raise place.key(name).refuse(value, reason)
+                raise place.key(name).refuse(value, self._unknown(name, names))
         values = {}
         for key in self.keys:
             value = written.get(key.name, key.default)
@@ -137,3 +136,8 @@ class Table:
             if not isinstance(value, Unset):
                 values[key.attribute] = readAt(key.parse, value, place.key(key.name))
         return values
+
+    def _unknown(self, name: str, names: list[str]) -> str:
+        if name in self.reserved:
+            return "not available in this version"
+        return f"unknown key; {knownHint(name, names)}"

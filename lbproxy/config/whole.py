@@ -13,7 +13,7 @@ from .model import (
     PoolConfiguration,
     ProcessOptions,
 )
-from .place import Place, nearest
+from .place import Place, knownHint
 
 
 def configurationFromMapping(
@@ -88,8 +88,7 @@ def _listener(
             raise place.lack(f"required, since there is more than one pool: {names}")
         pool = poolNames[0]
     elif pool not in poolNames:
-        reason = f'no such pool; the nearest known one is "{nearest(pool, poolNames)}"'
-        raise place.refuse(pool, reason)
+        raise place.refuse(pool, f"no such pool; {knownHint(pool, poolNames)}")
     return made(
         ListenerConfiguration,
         {"name": values["listen"][0], **values, "pool": pool},

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from lbproxy.config.place import (
     ConfigurationError,
     Place,
+    knownHint,
     knownOnes,
-    nearest,
     oneLine,
     shown,
 )
@@ -99,14 +99,16 @@ def test_anyErrorIsOneLine() -> None:
 
 
 def test_theNearestNameIsSuggested() -> None:
-    """A slip of the finger is recognised; for anything else there is a guess."""
-    known = ["idle-timeout", "listen", "pool"]
-    assert nearest("idle_timeout", known) == "idle-timeout"
-    assert nearest("listne", known) == "listen"
-    assert nearest("", known) in known
+    """A slip of the finger is recognised; else all that there are is shown."""
+    known = ["listen", "idle-timeout", "pool"]
+    for slip in ("idle_timeout", "Idle-Timeout", "idletimeout", "idle-timout"):
+        assert knownHint(slip, known) == 'the nearest known one is "idle-timeout"'
+    assert knownHint("listne", known) == 'the nearest known one is "listen"'
+    for stranger in ("tls", "", "balance"):
+        assert knownHint(stranger, known) == "known: idle-timeout, listen, pool"
 
 
 def test_knownNamesAreSorted() -> None:
     """A list of names reads the same each time."""
-    assert knownOnes({"b", "c", "a"}) == "a, b, c"
-    assert knownOnes([]) == "none"
+    assert knownOnes({"b", "c", "a"}) == "known: a, b, c"
+    assert knownOnes([]) == "known: none"

@@ -33,6 +33,7 @@ from lbproxy.words.backend import Member
 from lbproxy.words.connection import Address, Connection
 from lbproxy.words.options import Option
 from lbproxy.words.units import parseDuration
+from lbproxy.words.values import boolean, wholeNumber
 
 PLACE = Place("lb.toml", "pool.web.picker")
 CONNECTION = Connection(1, "web", Address("::1", 1), Address("::1", 2), 0.0)
@@ -72,7 +73,15 @@ STICKY = PickerPlugin(
     },
 )
 PLAIN = PickerPlugin("plain", Sticky)
-FACTORIES = [STICKY, PLAIN]
+SHARED = PickerPlugin(
+    "shared",
+    lambda table_size, fair: Sticky(table_size, fair),
+    {
+        "table-size": Option(wholeNumber(1), 5, "How many."),
+        "fair": Option(boolean, False, "Whether."),
+    },
+)
+FACTORIES = [STICKY, PLAIN, SHARED]
 
 ready = Sticky()
 
@@ -164,6 +173,8 @@ def test_installedPluginsAreFound() -> None:
         ("sticky", {}, Sticky(2.0, 5)),
         ("sticky", {"window": "3s"}, Sticky(3.0, 5)),
         ("sticky", {"window": 3, "table-size": "9"}, Sticky(3.0, 9)),
+        ("shared", {"table-size": "9", "fair": "true"}, Sticky(9, True)),
+        ("shared", {"table-size": 9, "fair": False}, Sticky(9, False)),
         (python("STICKY"), {"window": "3s"}, Sticky(3.0, 5)),
         (python("Sticky"), {}, Sticky()),
         (python("Sticky"), {"window": "as written"}, Sticky("as written")),
@@ -184,7 +195,7 @@ def test_pickerIsBuilt(name: str, options: dict[str, object], picker: object) ->
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("stikcy", {}, 'there is no picker "stikcy"; known: plain, sticky'),
+        ("stikcy", {}, 'there is no picker "stikcy"; known: plain, shared, sticky'),
         ("plain", {"a": 1}, "plain takes no options"),
         (
             "sticky",
@@ -198,6 +209,16 @@ def test_pickerIsBuilt(name: str, options: dict[str, object], picker: object) ->
                 'option "window": expected a duration of 0 or more: a number of '
                 'seconds, or such as "250ms", "5s", "10m", "1h"'
             ),
+        ),
+        (
+            "shared",
+            {"table-size": "0"},
+            'option "table-size": expected a whole number of 1 or more',
+        ),
+        (
+            "shared",
+            {"fair": "yes"},
+            'option "fair": expected true or false',
         ),
         (
             "sticky",
