@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -94,11 +96,46 @@ def test_applicationFile(
 
 
 def test_applicationFileWithoutConfiguration(tmp_path: Path) -> None:
-    """Without the file, one line names what is missing."""
-    ended = run("-n", "--pidfile=", f"--python={TAC}", directory=tmp_path)
+    """
+    Without a file it is the demonstration, on port 8080, and the log says which
+    file there could have been.
+    """
+    with socket.socket() as taken:
+        # So that the port is taken, by whomever, and the start ends at once.
+        with suppress(OSError):
+            taken.bind(("0.0.0.0", 8080))
+            taken.listen()
+        ended = run("-n", "--pidfile=", f"--python={TAC}", directory=tmp_path)
+    assert f"There is no {tmp_path}/lbproxy.toml, and LBPROXY_CONFIG" in ended.stdout
+    assert "This is lbproxy's demo." in ended.stdout
+    assert ended.stderr == (
+        "lbproxy: cannot listen on tcp:8080: Address already in use\n"
+    )
+    assert "Traceback" not in ended.stdout
+
+
+def test_applicationFileFindsItsConfiguration(
+    startTwistd: Callable[..., Daemon], serve: Callable[..., Backend], tmp_path: Path
+) -> None:
+    """C{lbproxy.toml} in the current directory is what it serves."""
+    config = tmp_path / "lbproxy.toml"
+    config.write_text(CONFIG.format(backend=serve(echo).connect))
+    echoes(startTwistd(f"--python={TAC}", prefix=["env", "-C", str(tmp_path)]))
+
+
+def test_applicationFileThatIsNotThere(tmp_path: Path) -> None:
+    """A file that LBPROXY_CONFIG names has to be there; one line says so."""
+    ended = run(
+        "-n",
+        "--pidfile=",
+        f"--python={TAC}",
+        directory=tmp_path,
+        environment={"LBPROXY_CONFIG": "mine.toml"},
+    )
     assert ended.returncode == 1
-    (line,) = ended.stderr.splitlines()
-    assert "lbproxy.toml" in line
+    assert ended.stderr == (
+        "lbproxy: mine.toml: cannot be read: No such file or directory\n"
+    )
     assert "Traceback" not in ended.stdout
 
 
