@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from attrs import evolve
 from twisted.application.service import IService, MultiService
-from twisted.logger import globalLogPublisher
+from twisted.logger import Logger, globalLogPublisher
 from twisted.python import usage
 
 from . import __version__
@@ -28,11 +28,26 @@ from .ports import CannotStart
 from .service import LoadBalancer
 from .signals import Signals
 
-_PIPE = 74
-"""
-Bytes of an error that reach whoever started a daemon: twistd passes on 100, of
-which the name of the exception takes some.
-"""
+_PIPE = 98
+"""Bytes that twistd passes on from a daemon that cannot start to its launcher."""
+
+_TAIL = 40
+"""How many of them are for the end of a longer sentence: what the errno means."""
+
+
+class DaemonCannotStart(SystemExit, CannotStart):
+    """
+    Ends a daemon that cannot start.
+
+    It is an C{Exception}, so that twistd tells the launcher and removes the pid
+    file; and a C{SystemExit}, so that no traceback follows in the log, which has
+    the sentence already.  The launcher gets the last line of what Python prints of
+    an exception: the note, without the name of a class before it.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(1)
+        self.add_note(_shortened(sentence))
 
 
 class Options(usage.Options):
@@ -132,8 +147,10 @@ class CommandLineService(MultiService):
     """
     Holds the balancer of a C{twistd lbproxy}, and tells whoever started it why
     it cannot start: in the foreground by one line and the exit status, as a
-    daemon through the launcher that is still waiting.
+    daemon through its log and the launcher that is still waiting.
     """
+
+    _log = Logger()
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,8 +170,8 @@ class CommandLineService(MultiService):
         except (CannotStart, ConfigurationError) as error:
             if os.getpid() == self._madeBy:
                 _fail(str(error))
-            short = str(error).encode()[:_PIPE].decode("utf-8", "ignore")
-            raise CannotStart(short) from None
+            self._log.critical("{error}", error=str(error))
+            raise DaemonCannotStart(str(error)) from None
 
     def reopenLogs(self) -> None:
         """Begin the log files anew that were moved away, without waiting for a line."""
@@ -185,6 +202,14 @@ def _reactor() -> Any:
     from twisted.internet import reactor
 
     return reactor
+
+
+def _shortened(sentence: str) -> str:
+    """As much as fits the pipe, in ASCII: all, or else the beginning and the end."""
+    escaped = sentence.encode("ascii", "backslashreplace").decode()
+    if len(escaped) <= _PIPE:
+        return escaped
+    return f"{escaped[: _PIPE - _TAIL - 3]}...{escaped[-_TAIL:]}"
 
 
 def _fail(line: str) -> NoReturn:

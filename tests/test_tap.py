@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from twisted.application.service import IService
+from twisted.logger import LogEvent, formatEvent
 
 from lbproxy import LoadBalancer
 from lbproxy.config.file import configurationFromText
-from lbproxy.ports import CannotStart
-from lbproxy.tap import CommandLineService, Options, makeService
+from lbproxy.tap import CommandLineService, DaemonCannotStart, Options, makeService
 from lbproxy.testing import MemoryNetwork
 
 
@@ -87,7 +87,7 @@ def test_makeServiceOfNothing(capfd) -> None:
     assert capfd.readouterr().err.count("\n") == 1
 
 
-def test_takenPort(capfd) -> None:
+def test_takenPort(capfd, logged: list[LogEvent]) -> None:
     """A taken port ends the start: by status in the foreground, else by an error."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -97,10 +97,34 @@ def test_takenPort(capfd) -> None:
             service.privilegedStartService()
         assert f"{listen}: Address already in use" in capfd.readouterr().err
         service._madeBy = -1
-        with pytest.raises(CannotStart) as raised:
+        with pytest.raises(DaemonCannotStart) as raised:
             service.privilegedStartService()
-        assert len(str(raised.value)) < 100
     assert isinstance(service, CommandLineService)
+    sentence = f"cannot listen on {listen}: Address already in use"
+    assert raised.value.__notes__ == [sentence]
+    assert [formatEvent(event) for event in logged][-1] == sentence
+
+
+@pytest.mark.parametrize(
+    ("sentence", "note"),
+    [
+        (
+            "cannot listen on unix:/tmp/ö: Permission denied",
+            r"cannot listen on unix:/tmp/\xf6: Permission denied",
+        ),
+        (
+            f"cannot listen on unix:/run/{'a' * 60}/ö.sock: No such file or directory",
+            (
+                rf"cannot listen on unix:/run/{'a' * 28}...aaa/\xf6.sock: "
+                "No such file or directory"
+            ),
+        ),
+    ],
+)
+def test_sentenceForTheLauncher(sentence: str, note: str) -> None:
+    """A long sentence keeps its beginning and its end, within what twistd takes."""
+    assert DaemonCannotStart(sentence).__notes__ == [note]
+    assert len(note) <= 98
 
 
 def test_reopenLogs(tmp_path: Path) -> None:

@@ -131,6 +131,33 @@ def test_longAddressTaken(daemonised: Daemonised) -> None:
         assert second in ended.stderr + ended.stdout
 
 
+@pytest.mark.parametrize(
+    ("listen", "told"),
+    [
+        ("tcp:8080:interface=192.0.2.1", "tcp:8080:interface=192.0.2.1: {}"),
+        (f"tcp:8080:interface=192.0.2.1:backlog={10**80}", "tcp:8080:interface="),
+    ],
+    ids=["short", "long"],
+)
+def test_absentAddress(daemonised: Daemonised, listen: str, told: str) -> None:
+    """
+    What a daemon cannot start for stands in its log once, without a traceback; the
+    terminal is told of the address and of the reason, as much as twistd lets through.
+    """
+    why = "Cannot assign requested address"
+    ended = daemonised.start("--listen", listen)
+    assert ended.returncode == 1
+    said = f"An error has occurred: b'cannot listen on {told.format(why)}"
+    assert ended.stderr.startswith(said)
+    assert f"{why}'\n" in ended.stderr
+    eventually(lambda: not daemonised.processes(), "a process is left")
+    assert not daemonised.pidfile.exists()
+    log = daemonised.logfile.read_text()
+    assert log.count(f"cannot listen on {listen}: {why}\n") == log.count(why) == 1
+    assert "Traceback" not in log
+    assert "#error" not in log
+
+
 def test_takenPortInTheForeground(tmp_path: Path) -> None:
     """One line on standard error names the address; the status is 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
