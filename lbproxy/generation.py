@@ -29,7 +29,6 @@ from twisted.python.failure import Failure
 
 from .balance.pool import DirectPools, Pool
 from .config.causes import cause
-from .config.given import nameOf
 from .config.model import Configuration, ListenerConfiguration, PoolConfiguration
 from .config.plugins import buildPicker, namedRouter
 from .demo import ADVICE, Demo
@@ -43,7 +42,7 @@ from .ports import CannotStart, Ports, gateAccept
 from .proxy.capacity import Capacity
 from .proxy.dialer import Dialer
 from .proxy.listener import ListenerFactory, Sessions, toAddress
-from .proxy.pluginerrors import PluginErrors
+from .proxy.pluginerrors import PluginErrors, nameOf
 from .proxy.policy import Destination, Policy
 from .streams.alarm import alarmFor
 from .streams.pace import Pace

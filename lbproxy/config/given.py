@@ -13,8 +13,9 @@ from typing import Any
 from zope.interface.interface import InterfaceClass
 
 from ..interfaces import IBackendPicker, IConnectionObserver, IRouter
+from ..proxy.pluginerrors import nameOf
 from .place import Place, knownOnes
-from .plugins import CallableRouter, callableRouter, lack
+from .plugins import callableRouter, lack
 
 _PICKERS = Place("pickers")
 _ROUTERS = Place("routers")
@@ -61,17 +62,6 @@ def givenObservers(observers: object) -> tuple[IConnectionObserver, ...]:
     for at, observer in enumerate(given):
         _require(IConnectionObserver, observer, _OBSERVERS.item(at))
     return given
-
-
-def nameOf(plugin: object) -> str:
-    """
-    What a log calls a plugin: the full name of a function or a class, or of the
-    class that it was made of.
-    """
-    if isinstance(plugin, CallableRouter):
-        plugin = plugin.function
-    named = plugin if hasattr(plugin, "__qualname__") else type(plugin)
-    return f"{named.__module__}.{named.__qualname__}"
 
 
 def _byName(

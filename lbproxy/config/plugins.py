@@ -67,6 +67,11 @@ class CallableRouter:
 
     function: Callable[[Connection], Any]
 
+    @property
+    def __wrapped__(self) -> Callable[[Connection], Any]:
+        """What it is to be called by in logs."""
+        return self.function
+
     def route(self, connection: Connection) -> Any:
         """Ask the function."""
         return self.function(connection)

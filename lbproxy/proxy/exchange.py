@@ -190,7 +190,7 @@ class Exchange:
         try:
             answer = pool.picker.pick(candidates, self._connection)
         except BaseException:
-            self._pickRaised(Failure(), "pick")
+            self._pickRaised(Failure())
             return
         if self.state is State.OVER:
             return  # The picker had the service stopped, or the like.
@@ -203,7 +203,7 @@ class Exchange:
         self._wait = Wait(
             answer,
             lambda answer: self._go(self._picked, answer),
-            lambda failure: self._go(self._pickFailed, failure),
+            lambda failure: self._go(self._pickRaised, failure),
             lambda failure: self._policy.errors.tell(pool.picker, failure, "pick"),
         )
 
@@ -240,7 +240,7 @@ class Exchange:
         if self.state is State.OVER:
             self._cancelWait()
 
-    def _pickRaised(self, failure: Failure, doing: str) -> None:
+    def _pickRaised(self, failure: Failure, doing: str = "pick") -> None:
         self._policy.errors.tell(self._destination.pool.picker, failure, doing)
         self._pickFailed(failure)
 

@@ -1,5 +1,5 @@
 """
-What plugins raise, in the log: the first of a kind in full, then their number.
+What plugins raise, in the log: in full once for each place, then their number.
 
 Wherever a plugin is called any C{BaseException} is caught: asyncio's
 C{CancelledError} is no C{Exception}, and a plugin that awaits what is asyncio's
@@ -8,6 +8,11 @@ may well raise it.
 
 from __future__ import annotations
 
+from functools import partial
+from inspect import unwrap
+from typing import Any
+
+from attrs import frozen
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -15,42 +20,90 @@ from ..streams.wheel import Wheel
 from .windows import Windows
 
 _WINDOW = 60.0
-"""Seconds after the first of a kind in which further ones are only counted."""
+"""Seconds in which failures at a known place are counted, for one line."""
+
+_MOST = 100
+"""Places that are remembered; what fails elsewhere is counted by its plugin."""
+
+
+@frozen
+class Fault:
+    """
+    What fails where.
+
+    @ivar plugin: Its name, and what it was asked to do.
+    @ivar error: The type of the exception.
+    @ivar place: The file and line that raised it, or empty if that is not known.
+    """
+
+    plugin: str
+    error: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.error} at {self.place}" if self.place else self.error
 
 
 class PluginErrors:
     """
     Logs what pickers, routers and observers raise.
 
-    Of each plugin and type of exception the first is written with its traceback;
-    those that follow within a minute are counted, and the count is written when
-    the minute is over.
+    The first failure at a place is written with its traceback.  Those that follow
+    at the same place are counted; each minute in which there were any has one line.
     """
 
     _log = Logger()
 
     def __init__(self, wheel: Wheel) -> None:
-        self._windows: Windows[tuple[str, str]] = Windows(wheel, _WINDOW, 1, self._more)
+        self._told: set[Fault] = set()
+        self._windows: Windows[Fault] = Windows(wheel, _WINDOW, 0, self._more)
 
     def tell(self, plugin: object, failure: Failure, doing: str) -> None:
         """
         Log one.
 
-        @param plugin: The object that raised; its class names it.
+        @param plugin: The object that raised.
         @param doing: What it was asked to do: C{"pick"}.
         """
-        name = f"{type(plugin).__qualname__}.{doing}"
-        if self._windows.admits((name, type(failure.value).__name__)):
-            self._log.failure("{plugin} failed", failure=failure, plugin=name)
+        name = f"{nameOf(plugin)}.{doing}"
+        fault = Fault(name, type(failure.value).__name__, _place(failure))
+        if fault not in self._told:
+            if len(self._told) < _MOST:
+                self._told.add(fault)
+                self._log.failure("{plugin} failed", failure=failure, plugin=name)
+                return
+            fault = Fault(name, fault.error, "")
+        self._windows.admits(fault)
 
     def close(self) -> None:
-        """Write the counts that are still to be written."""
+        """Write the counts that are still to be written, and forget all places."""
         self._windows.close()
+        self._told.clear()
 
-    def _more(self, kind: tuple[str, str], more: int) -> None:
+    def _more(self, fault: Fault, more: int) -> None:
         self._log.error(
             "{plugin} failed {more} more times within a minute: {error}",
-            plugin=kind[0],
+            plugin=fault.plugin,
             more=more,
-            error=kind[1],
+            error=str(fault),
         )
+
+
+def nameOf(plugin: Any) -> str:
+    """
+    What a log calls a plugin: the full name of a function or a class, or of the
+    class that it was made of.
+    """
+    plugin = unwrap(plugin)
+    while isinstance(plugin, partial):
+        plugin = plugin.func
+    named = plugin if hasattr(plugin, "__qualname__") else type(plugin)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _place(failure: Failure) -> str:
+    """The innermost line of a failure's traceback."""
+    if not failure.frames:
+        return ""
+    _, file, line, *_ = failure.frames[-1]
+    return f"{file}:{line}"

@@ -119,8 +119,7 @@ class Session:
         try:
             answer = router.route(self.connection)
         except BaseException:
-            self._policy.errors.tell(router, Failure(), "route")
-            self._routeFailed(Failure())
+            self._routeRaised(Failure())
             return
         if self.state is not State.ROUTING:
             return  # The router had the service stopped, or the like.
@@ -132,7 +131,7 @@ class Session:
         wait = Wait(
             answer,
             self._routed,
-            self._routeFailed,
+            self._routeRaised,
             lambda failure: self._policy.errors.tell(router, failure, "route"),
         )
         if self.state is State.ROUTING:
@@ -154,8 +153,9 @@ class Session:
         except BaseException:
             self.exchangeFailed(Failure())
 
-    def _routeFailed(self, failure: Failure) -> None:
+    def _routeRaised(self, failure: Failure) -> None:
         self._wait = None
+        self._policy.errors.tell(self._policy.router, failure, "route")
         if self.state is State.ROUTING:
             # Or the router had the service stopped before it raised.
             self._refuse(pluginTrouble(failure))

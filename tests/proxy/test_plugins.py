@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 from stories import A, B, Picks, Routes, Story
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.plugins.misbehaving_endpoints import Misbehaves, cannotBeCancelled
 
 from lbproxy import Backend, End
@@ -208,6 +208,92 @@ def test_pickerThatRaises(logged: list) -> None:
     story.stop()
     (failed,) = (event for event in logged if "log_failure" in event)
     assert "Raises.pick" in failed["plugin"]
+
+
+@pytest.mark.parametrize("what", ["picker", "router"])
+def test_asyncThatRaises(what: str, logged: list) -> None:
+    """An answer that is awaited and fails has its traceback in the log as well."""
+
+    async def raises(*_):
+        await succeed(None)
+        raise LookupError("no such thing")
+
+    plugins = {
+        "picker": {"pickers": {"web": Picks(raises)}},
+        "router": {"routers": {"front": Routes(raises)}},
+    }
+    story = Story(A, **plugins[what])
+    story.client(b"x").end()
+    story.settle()
+    assert story.end.end in (End.PICK_FAILED, End.ROUTE_FAILED)
+    (failed,) = (event for event in logged if "log_failure" in event)
+    assert failed["plugin"] in ("stories.Picks.pick", "stories.Routes.route")
+    assert "raises" in failed["log_failure"].getTraceback()
+    story.stop()
+
+
+def test_functionThatRaises(logged: list) -> None:
+    """The log names the function that a router is."""
+
+    def choose(connection):
+        raise LookupError("no such thing")
+
+    story = Story(A, routers={"front": choose})
+    story.client(b"x").end()
+    story.settle()
+    (failed,) = (event for event in logged if "log_failure" in event)
+    assert failed["plugin"].endswith(".choose.route")
+    story.stop()
+
+
+def test_eachPlaceIsShownOnce(logged: list) -> None:
+    """
+    An observer that fails in two places has two tracebacks, and no more when it
+    goes on failing for hours: then each minute has one line for each place.
+    """
+
+    class Fails:
+        def opened(self, connection) -> None:
+            if connection.id % 2:
+                raise LookupError("odd")
+            raise LookupError("even")
+
+        def closed(self, connection) -> None: ...
+
+    story = Story(A, observers=[Fails()])
+    for _ in range(3):
+        for _ in range(4):
+            story.client(b"x").reset()
+        story.settle(3600)
+    failures = [event for event in logged if "log_failure" in event]
+    assert [str(each["log_failure"].value) for each in failures] in (
+        ["odd", "even"],
+        ["even", "odd"],
+    )
+    lines = [event for event in logged if "more" in event and "plugin" in event]
+    assert [event["more"] for event in lines] == [1, 1, 2, 2, 2, 2]
+    assert all("LookupError at " in event["error"] for event in lines)
+    story.stop()
+
+
+def test_tooManyPlaces(logged: list) -> None:
+    """What fails in ever new places, as generated code may, is counted in the end."""
+    numbers = count()
+
+    def generated(candidates):
+        source = "def pick(): raise LookupError\npick()"
+        exec(compile(source, f"generated-{next(numbers)}", "exec"))
+
+    story = Story(A, pickers={"web": Picks(generated)})
+    for _ in range(120):
+        story.client(b"x").end()
+        story.settle()
+    assert len([event for event in logged if "log_failure" in event]) == 100
+    story.stop()
+    (more,) = (
+        event["more"] for event in logged if "more" in event and "plugin" in event
+    )
+    assert more == 20
 
 
 def test_manyBackendsOfARouter() -> None:
