@@ -73,7 +73,7 @@ def _byName(
     names = set(known)
     for name in given:
         if name not in names:
-            reason = f"there is no such {what}; known: {knownOnes(names)}"
+            reason = f"there is no such {what}; {knownOnes(names)}"
             raise place.refuse(name, reason)
     return dict(given)
 
