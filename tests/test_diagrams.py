@@ -13,8 +13,8 @@ from lbproxy.config.keys import TABLES
 from lbproxy.proxy.states import EXCHANGE, LIMITS, SESSION
 from lbproxy.streams import stream
 from lbproxy.streams.kinds import TCP, TLS, UNIX
+from lbproxy.streams.limits import Limit
 from lbproxy.streams.stream import Facts, Mode
-from lbproxy.streams.watch import Limit
 
 from .proxy.test_limits import FIXED, KEYS, WALK
 

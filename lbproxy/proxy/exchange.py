@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.python.failure import Failure
 
 from ..balance.pool import Lease
+from ..streams.limits import Limit
 from ..streams.relay import Ending, Relay
 from ..streams.stream import Mode, Stream
-from ..streams.watch import Limit, Watch
+from ..streams.watch import Watch
 from ..words.backend import Member
 from ..words.connection import Connection, End
 from ..words.units import formatDuration

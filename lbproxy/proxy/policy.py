@@ -8,8 +8,8 @@ from attrs import field, frozen
 
 from ..balance.pool import DirectPools, Pool
 from ..interfaces import IConnectionObserver, IRouter
+from ..streams.limits import Limits, Row
 from ..streams.pace import Pace
-from ..streams.watch import Limits, Row
 from ..streams.wheel import Wheel
 from ..words.backend import Backend, Member
 from ..words.options import option

@@ -17,8 +17,9 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..streams.limits import Limit
 from ..streams.stream import Mode, Stream
-from ..streams.watch import Limit, Watch
+from ..streams.watch import Watch
 from ..words.backend import Backend
 from ..words.connection import Connection, End
 from .exchange import Exchange

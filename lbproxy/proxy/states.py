@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from ..streams.watch import Limit, Limits, Row, rowOf
+from ..streams.limits import Limit, Limits, Row, rowOf
 
 
 class State(StrEnum):

@@ -2,34 +2,21 @@
 The deadlines of one session, from accept to the last descriptor closed.
 
 A session is in one state at a time, and a table says which limits apply in it
-(L{Limit}).  Nothing is written down for each chunk: a watch is one entry of the
-wheel, and when its time comes it compares what its streams have counted with
+(L{lbproxy.streams.limits}).  Nothing is written down for each chunk: a watch is
+one entry of the wheel, and when its time comes it compares what its streams have counted with
 what they had counted when it last looked.  It looks eight times within a limit,
 so a session is cut off at most an eighth of that limit late, and never early.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
 from math import inf
 from typing import Protocol
 
-from attrs import frozen
-
-from ..words.options import option
-from ..words.units import moreThanNone, parseDuration
+from .limits import LINGER, LOOKS, Limit, Limits, Row
 from .pace import Pace
 from .stream import Mode, Stream
 from .wheel import Entry, Wheel
-
-LINGER = 30.0
-"""
-Seconds for a peer to end its stream once all has been delivered to it; what
-nginx's lingering_time is by default.
-"""
-
-_LOOKS = 8
-"""How many times within a limit it is looked whether anything has moved."""
 
 _FIRST_POLL = 0.002
 _LAST_POLL = 0.25
@@ -38,96 +25,6 @@ Seconds between looks at whether the last bytes have been delivered, of which no
 event tells: at first hardly longer than a loopback round trip, then doubled up
 to what a person would not notice.
 """
-
-
-class Limit(StrEnum):
-    """What may end a session; see L{Limits} for the seconds of the later ones."""
-
-    HANDSHAKE = "handshake"
-    ROUTE = "route"
-    PICK = "pick"
-    CONNECT = "connect"
-    DIAL = "dial"
-    LIFETIME = "lifetime"
-    IDLE = "idle"
-    STALL = "stall"
-    HALF_CLOSE = "half-close"
-    DELIVERY = "delivery"
-    LINGER = "linger"
-    GIVE_UP = "give-up"
-
-
-@frozen
-class Limits:
-    """
-    How long the streams of a session may take.  All times are seconds; 0
-    switches one off, except C{closeTimeout}.
-
-    @ivar idleTimeout: Without a byte either way.
-    @ivar maxLifetime: From accept to the end, whatever happens.
-    @ivar halfCloseTimeout: Without progress after one side has ended.
-    @ivar stallTimeout: Without a byte taken by a side that has some waiting
-        for it.
-    @ivar closeTimeout: Without a byte taken by a side that is being closed; and
-        for an aborted transport to say that it is gone.
-    """
-
-    idleTimeout: float = option(
-        parseDuration,
-        "1h",
-        "How long a connection may go without a byte either way; 0 is off.",
-    )
-    maxLifetime: float = option(
-        parseDuration,
-        0,
-        "How long a connection may last, from accept to the last byte of its "
-        "close; 0 is off.",
-    )
-    halfCloseTimeout: float = option(
-        parseDuration,
-        "5m",
-        "How long there may be no progress after one side has ended; 0 is off.",
-    )
-    stallTimeout: float = option(
-        parseDuration,
-        "5m",
-        "How long a side may take nothing although there is something for it; "
-        "0 is off.",
-    )
-    closeTimeout: float = option(
-        moreThanNone,
-        "30s",
-        "How long what is left to deliver may wait; starts again with each byte "
-        "that is delivered.",
-    )
-
-
-@frozen
-class Row:
-    """
-    One row of a table of states: which limits apply, and how often to look.
-
-    @ivar limits: In the order in which they are tried when several are due.
-    @ivar every: Seconds between looks while they apply; infinite if none of
-        them asks for looks.
-    """
-
-    limits: tuple[Limit, ...]
-    every: float
-
-
-def rowOf(row: tuple[Limit, ...], limits: Limits) -> Row:
-    """
-    Make a row for certain limits: an eighth of the shortest that is on is how
-    often to look.
-    """
-    asking = {
-        Limit.IDLE: limits.idleTimeout,
-        Limit.STALL: limits.stallTimeout,
-        Limit.HALF_CLOSE: limits.halfCloseTimeout,
-    }
-    timeouts = [asking[each] for each in row if asking.get(each)]
-    return Row(row, min(timeouts, default=inf) / _LOOKS)
 
 
 class WatchOwner(Protocol):
@@ -308,7 +205,7 @@ class Watch(Entry):
         """
         self._row = row
         self._entered = now = self._wheel.now()
-        when = now + min(self._limits.closeTimeout, LINGER) / _LOOKS
+        when = now + min(self._limits.closeTimeout, LINGER) / LOOKS
         if soon:
             when = now + _FIRST_POLL
             self._poll = _FIRST_POLL
@@ -373,7 +270,7 @@ class Watch(Entry):
                 when = min(when, now + self._poll)
                 self._poll = min(self._poll * 2, _LAST_POLL)
             elif any(mark.waiting for mark in self._marks):
-                when = min(when, now + self._limits.closeTimeout / _LOOKS)
+                when = min(when, now + self._limits.closeTimeout / LOOKS)
         return when
 
     def _when(self, limit: Limit) -> float:

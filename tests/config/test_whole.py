@@ -15,7 +15,7 @@ from lbproxy.config.place import ConfigurationError
 from lbproxy.config.whole import configurationFromMapping
 from lbproxy.proxy.dialer import DialOptions
 from lbproxy.proxy.policy import SessionOptions
-from lbproxy.streams.watch import Limits
+from lbproxy.streams.limits import Limits
 from lbproxy.words.backend import Backend
 
 LISTENER: dict[str, Any] = {"listen": "tcp:8080"}

@@ -20,7 +20,7 @@ from lbproxy import End
 from lbproxy.proxy.policy import SessionOptions
 from lbproxy.proxy.states import LIMITS, State
 from lbproxy.streams.kinds import declare, kindOf
-from lbproxy.streams.watch import LINGER, Limit
+from lbproxy.streams.limits import LINGER, Limit
 from lbproxy.testing import MemoryTransport
 
 OFF = {
