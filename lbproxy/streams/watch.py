@@ -3,9 +3,10 @@ The deadlines of one session, from accept to the last descriptor closed.
 
 A session is in one state at a time, and a table says which limits apply in it
 (L{lbproxy.streams.limits}).  Nothing is written down for each chunk: a watch is
-one entry of the wheel, and when its time comes it compares what its streams have counted with
-what they had counted when it last looked.  It looks eight times within a limit,
-so a session is cut off at most an eighth of that limit late, and never early.
+one entry of the wheel, and when its time comes it compares what its streams have
+counted with what they had counted when it last looked.  It looks eight times
+within a limit, so a session is cut off at most an eighth of that limit late, and
+never early.
 """
 
 from __future__ import annotations

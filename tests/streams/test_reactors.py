@@ -29,7 +29,12 @@ def running(
                 *("-p", "no:cacheprovider", f"--basetemp={temporary}", str(CONTRACT)),
             ],
             cwd=CONTRACT.parents[2],
-            env={**os.environ, "LBPROXY_TEST_REACTOR": reactor},
+            # Coverage is measured by whoever runs all tests.
+            env={
+                **os.environ,
+                "LBPROXY_TEST_REACTOR": reactor,
+                "PYTEST_ADDOPTS": "",
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
