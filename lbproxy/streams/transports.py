@@ -130,6 +130,8 @@ class TransportStream(Protocol):
             self.abort()
             return
         if self.descriptor is not None and readOut(self) is Found.RESET:
+            # The socket's error has been read now; what is found next is no end.
+            self._dead = True
             self.descriptor.connectionLost(Failure(ConnectionLost()))
             return
         self.readEnded = True
@@ -208,7 +210,7 @@ class TransportStream(Protocol):
                 found = readOut(self)
                 if ended and found is Found.RESET:
                     ended, reason = False, Failure(ConnectionLost())
-                elif not ended and found is Found.END:
+                elif not ended and found is Found.END and not self._dead:
                     self._endFound()
         except Exception:
             self._log.failure("What a lost transport still had could not be handed on")
