@@ -135,7 +135,7 @@ class Generation:
         self._plugins = plugins
         self._accessLog: AccessLog | None = None
         if configuration.accessLog != "none":
-            self._accessLog = AccessLog(configuration.accessLog, process.wheel.now)
+            self._accessLog = AccessLog(configuration.accessLog)
         self._endsLog = EndsLog(process.wheel)
         logs: Iterable[IConnectionObserver | None] = (self._endsLog, self._accessLog)
         self._observers = Observers(

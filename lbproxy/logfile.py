@@ -7,7 +7,6 @@ twistd itself opens the file once, and goes on in it wherever it was moved.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable
 from threading import RLock
 
@@ -22,7 +21,7 @@ from twisted.python.logfile import BaseLogFile, LogFile
 from zope.interface import implementer
 
 from .config.causes import cause
-from .observe.moved import LOOK_EVERY, moved
+from .observe.moved import LOOK_EVERY, moved, openAs
 
 
 @implementer(ILogObserver)
@@ -88,7 +87,7 @@ class FollowedLog:
             )
 
     def _beginAnew(self, descriptor: int) -> None:
-        new = _openAs(self._file.path, os.fstat(descriptor))
+        new = openAs(self._file.path, os.fstat(descriptor), os.O_RDWR | os.O_APPEND)
         # The new file takes the place of the old one beneath Twisted's object,
         # whose own reopen() closes the old one first: there would be none when
         # opening fails, and none for what other threads log meanwhile.
@@ -98,17 +97,6 @@ class FollowedLog:
             os.close(new)
         if isinstance(self._file, LogFile):
             self._file.size = os.fstat(descriptor).st_size
-
-
-def _openAs(path: str, old: os.stat_result) -> int:
-    """Open a file to append to; if it is not there, with an old one's permissions."""
-    flags = os.O_RDWR | os.O_APPEND
-    try:
-        new = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return os.open(path, flags)
-    os.fchmod(new, stat.S_IMODE(old.st_mode))
-    return new
 
 
 def followLog(

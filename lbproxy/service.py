@@ -139,6 +139,8 @@ class LoadBalancer(Service):
         """Listen, unless that was done with privileges already."""
         self.privilegedStartService()
         super().startService()
+        # Privileges are dropped by now: the access log is made anew by its user.
+        self.reopenLogs()
 
     def stopService(self) -> Deferred[Any]:
         """

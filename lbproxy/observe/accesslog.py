@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
-from typing import TextIO
 
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from ..interfaces import IConnectionObserver
 from ..words.connection import Connection
 from ..words.escaping import oneLine, oneWord
-from .moved import LOOK_EVERY, moved
+from .linefile import LineFile
+from .writer import Writer
 
 
 def line(connection: Connection) -> str:
@@ -50,98 +46,53 @@ class AccessLog:
     """
     Writes the lines to standard output or to a file.
 
-    A file that was moved away, as log rotation does, is opened anew under its
-    old name within a second; no signal is needed.  When it cannot be written
-    to, connections go on and the lines that were lost are counted.
+    Connections never wait for it: lines are written by a thread.  When the file
+    takes none, or too few, lines that cannot wait any longer are dropped; they are
+    counted, and the log says how many they were.
+
+    A file that was moved away, as log rotation does, is begun anew under its old
+    name with the next line; no signal is needed.
     """
 
-    _log = Logger()
-
-    def __init__(self, path: str, seconds: Callable[[], float]) -> None:
+    def __init__(self, path: str) -> None:
         """
         @param path: A file, or C{"stdout"}.
-        @param seconds: The clock.
         """
-        self._path = None if path == "stdout" else path
-        self._seconds = seconds
-        self._file: TextIO | None = None
-        self._looked = 0.0
-        self._lost = 0
+        self._path = path
+        # Not sys.stdout: twistd makes that a part of its own log.
+        self._file = LineFile(None if path == "stdout" else path)
+        self._writer: Writer | None = None
 
     def open(self) -> None:
         """
         Open the file; done before privileges are dropped.
 
-        @raise OSError: If it cannot be.
+        @raise OSError: If it cannot be, or is a FIFO that nobody reads.
         """
-        if self._path is None:
-            # Not sys.stdout: twistd makes that a part of its own log.
-            self._file = sys.__stdout__
-        else:
-            path = Path(self._path)
-            self._file = path.open("a", buffering=1, encoding="utf-8")
-        self._looked = self._seconds()
+        self._file.open()
+        self._writer = Writer(self._file, self._path)
 
     def reopen(self) -> None:
         """
         Begin the file anew at once, if it was moved away; if that cannot be,
         go on in the old one.
         """
-        try:
-            self._follow()
-        except OSError as error:
-            self._log.error(
-                "The access log cannot be begun anew and goes on in the old file: "
-                "{error}",
-                error=str(error),
-            )
+        if self._writer is not None:
+            self._writer.follow()
 
     def close(self) -> None:
-        """Close the file."""
-        file, self._file = self._file, None
-        if file is not None and self._path is not None:
-            try:
-                file.close()
-            except OSError as error:
-                self._fail(error)
+        """
+        Write what is left, and close the file.  That takes a second at most; what
+        is not taken until then is lost, and counted.
+        """
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
 
     def opened(self, connection: Connection) -> None:
         """Nothing is written yet."""
 
     def closed(self, connection: Connection) -> None:
-        """Write the line."""
-        try:
-            if self._seconds() - self._looked >= LOOK_EVERY:
-                self._follow()
-            if self._file is None:
-                return
-            self._file.write(line(connection))
-            if self._path is None:
-                self._file.flush()
-        except (OSError, ValueError) as error:
-            self._fail(error)
-        else:
-            if self._lost:
-                self._log.warn(
-                    "The access log is written again; {lost} lines were lost",
-                    lost=self._lost,
-                )
-                self._lost = 0
-
-    def _follow(self) -> None:
-        self._looked = self._seconds()
-        if self._path is None or self._file is None:
-            return
-        if moved(self._path, self._file.fileno()):
-            before = self._file
-            self.open()
-            before.close()
-
-    def _fail(self, error: Exception) -> None:
-        self._lost += 1
-        if self._lost == 1:
-            self._log.error(
-                "The access log {path} cannot be written: {error}",
-                path=self._path or "stdout",
-                error=str(error),
-            )
+        """Have the line written."""
+        if self._writer is not None:
+            self._writer.put(line(connection).encode())
