@@ -15,7 +15,7 @@ from json import loads
 from typing import Any
 
 from attrs import field, frozen
-from twisted.plugin import IPlugin, getPlugins
+from twisted.plugin import IPlugin
 from twisted.python.reflect import namedAny
 from zope.interface import implementer
 from zope.interface.interface import InterfaceClass, Method
@@ -24,6 +24,7 @@ from ..interfaces import IBackendPicker, IBackendPickerFactory, IRouter
 from ..words.connection import Connection
 from ..words.options import Option
 from .causes import cause
+from .installed import installed, tellBroken
 from .model import PickerChoice
 from .place import ConfigurationError, Place, knownHint, knownOnes
 
@@ -79,7 +80,7 @@ class CallableRouter:
 
 def pickerFactories() -> Iterable[IBackendPickerFactory]:
     """The factories that are installed as Twisted plugins."""
-    return getPlugins(IBackendPickerFactory)
+    return installed(IBackendPickerFactory).plugins
 
 
 def buildPicker(
@@ -102,8 +103,7 @@ def buildPicker(
     if choice.name.startswith(_PYTHON):
         found = _named(choice.name, blame)
     else:
-        known = pickerFactories() if factories is None else factories
-        found = _factory(choice.name, known, blame)
+        found = _factory(choice.name, factories, blame)
     picker: IBackendPicker = _picker(found, choice, blame)
     _requireProvider(IBackendPicker, picker, choice.name, blame)
     return picker
@@ -163,12 +163,19 @@ def _named(text: str, blame: _Blame) -> Any:
 
 
 def _factory(
-    name: str, factories: Iterable[IBackendPickerFactory], blame: _Blame
+    name: str, factories: Iterable[IBackendPickerFactory] | None, blame: _Blame
 ) -> IBackendPickerFactory:
+    broken: tuple[str, ...] = ()
+    if factories is None:
+        looked = installed(IBackendPickerFactory)
+        factories, broken = looked.plugins, looked.broken
     # A plugin directory that is on the path twice gives each plugin twice.
     named = {str(getattr(each, "name", None)): each for each in factories}
     if name not in named:
-        raise blame.refuse(f'there is no picker "{name}"; {knownOnes(named)}')
+        reason = f'there is no picker "{name}"; {knownOnes(named)}'
+        lost = f"; cannot be imported: {'; '.join(broken)}" if broken else ""
+        raise blame.refuse(reason + lost)
+    tellBroken(broken)
     return named[name]
 
 

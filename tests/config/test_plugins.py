@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from attrs import define, frozen
+from twisted.logger import LogEvent, formatEventAsClassicLogText
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -355,6 +356,48 @@ def test_importsThatFail(modules: Path, source: str, reason: str) -> None:
     assert refusal(PickerChoice(f"python:{name}.Picker")).endswith(
         f": {name}.Picker cannot be imported: {reason}"
     )
+
+
+@pytest.fixture
+def brokenPlugin(tmp_path: Path) -> Iterator[Path]:
+    """A Twisted plugin of somebody else's that cannot be imported."""
+    import twisted.plugins
+
+    path = tmp_path / "twisted" / "plugins" / "somebodys.py"
+    path.parent.mkdir(parents=True)
+    path.write_text("import absent_module\n")
+    twisted.plugins.__path__.append(str(path.parent))
+    yield path
+    twisted.plugins.__path__.remove(str(path.parent))
+
+
+def test_brokenPluginOfSomebodyElses(
+    brokenPlugin: Path, logged: list[LogEvent]
+) -> None:
+    """It costs one line, however many pools look for their pickers."""
+    for _ in range(3):
+        assert buildPicker(PickerChoice("round-robin"))
+    texts = list(filter(None, map(formatEventAsClassicLogText, logged)))
+    (line,) = (text for text in texts if "absent_module" in text)
+    assert line.count("\n") == 1
+    assert line.endswith(
+        f"A plugin cannot be imported: {brokenPlugin}: "
+        "ModuleNotFoundError: No module named 'absent_module'\n"
+    )
+
+
+@pytest.mark.parametrize("source", ["import absent_module", "def", "raise SystemExit"])
+def test_brokenPluginThatIsAskedFor(
+    brokenPlugin: Path, source: str, logged: list[LogEvent]
+) -> None:
+    """A picker that may be in it is refused with the reason of the import."""
+    brokenPlugin.write_text(source)
+    with pytest.raises(ConfigurationError) as raised:
+        buildPicker(PickerChoice("asking"))
+    line = str(raised.value)
+    assert 'there is no picker "asking"; known: ' in line
+    assert f"; cannot be imported: {brokenPlugin}: " in line
+    assert not list(filter(None, map(formatEventAsClassicLogText, logged)))
 
 
 @implementer(IRouter)
