@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 import pytest_twisted
+from stories import Story
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.reflect import namedAny
 
@@ -71,3 +72,13 @@ def noFailures(request: pytest.FixtureRequest) -> Iterator[None]:
             and event["log_namespace"] != "lbproxy.proxy.pluginerrors.PluginErrors"
         ]
         assert not failures, failures
+
+
+@pytest.fixture(autouse=True)
+def storiesAreOver(noFailures: None) -> Iterator[None]:
+    """Every story that a test told is stopped, and nothing of it is left."""
+    yield
+    told = list(Story.told)
+    Story.told.clear()
+    for story in told:
+        story.stop()

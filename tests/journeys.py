@@ -23,12 +23,13 @@ from typing import Any
 import trustme
 from attrs import define, field
 from hypothesis import strategies as st
+from stories import Records, processOf
 from twisted.internet import reactor, task
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import blockingCallFromThread
 from zope.interface import implementer
 
-from lbproxy import Connection, End, IBackendPicker, IConnectionObserver, LoadBalancer
+from lbproxy import End, IBackendPicker, LoadBalancer
 from lbproxy.config.file import configurationFromText
 from lbproxy.testing import MemoryNetwork
 
@@ -93,21 +94,6 @@ class HeldPicker:
         waiting, self.waiting = self.waiting, []
         for answer in waiting:
             answer()
-
-
-@implementer(IConnectionObserver)
-class Records:
-    """Keeps what observers are told."""
-
-    def __init__(self) -> None:
-        self.opens: list[Connection] = []
-        self.closes: list[Connection] = []
-
-    def opened(self, connection: Connection) -> None:
-        self.opens.append(connection)
-
-    def closed(self, connection: Connection) -> None:
-        self.closes.append(connection)
 
 
 class Peer(ABC):
@@ -595,7 +581,7 @@ class SocketWorld(World):
             path.unlink()
         # A dial that was given up closes its socket a turn of the reactor later.
         self.until(lambda: descriptors() <= self._descriptors)
-        assert not len(self.balancer._process.wheel)
+        assert not len(processOf(self.balancer).wheel)
         self.until(lambda: threading.active_count() <= self._threads)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from journeys import Records
+from collections.abc import Iterable
+from typing import ClassVar
+
+from configured import configured
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -11,11 +14,13 @@ from lbproxy import (
     Connection,
     End,
     IBackendPicker,
+    IConnectionObserver,
     IRouter,
     LoadBalancer,
 )
 from lbproxy.balance.pool import Pool
 from lbproxy.config.file import configurationFromText
+from lbproxy.generation import Generation, Process
 from lbproxy.proxy.listener import Sessions
 from lbproxy.testing import Far, MemoryNetwork, ScriptedBackend
 
@@ -42,13 +47,43 @@ class Routes:
         return self.answer() if callable(self.answer) else self.answer
 
 
+@implementer(IConnectionObserver)
+class Records:
+    """Keeps what observers are told."""
+
+    def __init__(self) -> None:
+        self.opens: list[Connection] = []
+        self.closes: list[Connection] = []
+
+    def opened(self, connection: Connection) -> None:
+        self.opens.append(connection)
+
+    def closed(self, connection: Connection) -> None:
+        self.closes.append(connection)
+
+
+def processOf(balancer: LoadBalancer) -> Process:
+    """What a balancer has only one of."""
+    return balancer._process
+
+
+def generationOf(balancer: LoadBalancer) -> Generation:
+    """The one that accepts clients."""
+    assert balancer._generation is not None
+    return balancer._generation
+
+
 class Story:
     """
     A balancer with pool C{web}; what it does is seen by its clients and backends.
+    It is stopped at the end of the test, if it has not been before.
 
     @ivar backends: What is at each backend's address.
     @ivar records: What observers were told.
+    @cvar told: All of this test.
     """
+
+    told: ClassVar[list[Story]] = []
 
     def __init__(
         self,
@@ -57,7 +92,7 @@ class Story:
         pool: str = "",
         process: str = "",
         members: str = "",
-        observers=(),
+        observers: Iterable[IConnectionObserver] = (),
         **arguments,
     ) -> None:
         self.network = MemoryNetwork()
@@ -65,18 +100,16 @@ class Story:
         self.backends: list[ScriptedBackend] = [
             self.network.backend(*self._address(each)) for each in backends
         ]
-        text = (
-            f"[process]\n{process}\n"
-            f'[[listener]]\nname = "front"\nlisten = "tcp:8080"\npool = "web"\n'
-            f"{listener}\n[pool.web]\n{pool}\n"
-            + (members or f"backends = {list(backends)!r}\n")
-        )
+        text = configured(*backends, listener=listener, pool=pool, process=process)
+        if members:
+            text = text.replace(f"backends = {list(backends)!r}\n", "") + members
         self.balancer = LoadBalancer(
             self.network,
             configurationFromText(text, "story"),
             observers=[self.records, *observers],
             **arguments,
         )
+        self.told.append(self)
         self.balancer.startService()
 
     @staticmethod
@@ -98,12 +131,12 @@ class Story:
     @property
     def sessions(self) -> Sessions:
         """Those under way."""
-        return self.balancer._generation.sessions
+        return generationOf(self.balancer).sessions
 
     @property
     def pool(self) -> Pool:
         """The pool C{web}."""
-        return self.balancer._generation._destinations["web"].pool
+        return generationOf(self.balancer)._destinations["web"].pool
 
     @property
     def end(self) -> Connection:

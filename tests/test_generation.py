@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stories import A, B, Picks, Routes, Story
+from stories import A, B, Picks, Routes, Story, processOf
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
@@ -34,7 +34,7 @@ class Watcher:
 
 def held(balancer: LoadBalancer) -> tuple[int, int, int]:
     """How many ports, pools and deadlines a process has."""
-    process = balancer._process
+    process = processOf(balancer)
     return len(process.ports), len(process.pools), len(process.wheel)
 
 
@@ -177,7 +177,7 @@ def test_twoInOneProcess() -> None:
 def test_shortageLeavesNothing() -> None:
     """What a shortage has scheduled goes with the stop."""
     story = Story(A)
-    story.balancer._process.capacity.exhausted("Too many open files")
+    processOf(story.balancer).capacity.exhausted("Too many open files")
     story.stop()
     assert held(story.balancer) == (0, 0, 0)
 

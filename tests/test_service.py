@@ -30,7 +30,6 @@ def test_again() -> None:
     story.balancer.startService()
     story.client(b"x")
     assert story.backends[0].accepted[0].received == b"x"
-    story.stop()
 
 
 def test_inATree() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
-from journeys import Records
+from stories import Records
 from twisted.internet import reactor, task
 from twisted.internet.threads import deferToThread
 

@@ -55,4 +55,3 @@ def test_observerThatStopsTheService() -> None:
     assert story.client(b"x").wasReset
     assert story.end.end is End.DRAINED
     assert not story.backends[0].dials
-    story.stop()

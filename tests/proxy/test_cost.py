@@ -71,7 +71,6 @@ def test_calls() -> None:
     counts = calls(lambda: request(story))
     dearest = "\n".join(f"{count:4} {name}" for name, count in counts.most_common())
     assert counts.total() <= MOST_CALLS, f"{counts.total()} calls:\n{dearest}"
-    story.stop()
 
 
 @pytest.fixture
@@ -113,4 +112,3 @@ def test_nothingLeft(uncollected) -> None:
     story.backends[0].accepted.clear()
     assert leftBy(story) == []
     del story.records.opens[1:]
-    story.stop()

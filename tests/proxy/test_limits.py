@@ -254,7 +254,6 @@ def ends(scene: Scene, limit: Limit, seconds: float, end: End) -> None:
         scene.client.end()  # These close it in good order.
     story.settle(0.5)
     assert story.end.end is end, story.end
-    story.stop()
 
 
 @pytest.mark.parametrize(("state", "limit", "scene", "end"), WALK)
@@ -292,7 +291,6 @@ def test_whatIsDeliveredIsProgress() -> None:
     scene.story.settle(9.1)
     scene.story.settle(0.1)
     assert scene.story.end.end is End.IDLE_TIMEOUT
-    scene.story.stop()
 
 
 def test_whatIsThrownAwayPutsNothingOff() -> None:
@@ -304,7 +302,6 @@ def test_whatIsThrownAwayPutsNothingOff() -> None:
         assert not scene.story.records.closes
     scene.story.settle(0.6)
     assert scene.story.end.end is End.REFUSED_BY_ROUTER
-    scene.story.stop()
 
 
 def test_trickle() -> None:
@@ -315,7 +312,6 @@ def test_trickle() -> None:
         scene.story.settle(0.5)
     scene.story.settle(0.1)
     assert scene.story.end.end is End.STALL_TIMEOUT
-    scene.story.stop()
 
 
 @pytest.mark.parametrize("limit", [None, Limit.LIFETIME])
@@ -334,7 +330,6 @@ def test_deadTransportWhileClosing(scene, limit: Limit | None) -> None:
     assert not story.records.closes
     story.settle(0.7)
     assert story.records.closes
-    story.stop()
 
 
 @pytest.mark.parametrize(
@@ -357,7 +352,6 @@ def test_cutOffInAWhile(limit: Limit, end: End, logged) -> None:
     story.settle(5)
     assert story.end.end is end
     assert not [event for event in logged if "log_failure" in event]
-    story.stop()
 
 
 def test_everythingOff(logged) -> None:
@@ -370,7 +364,6 @@ def test_everythingOff(logged) -> None:
     assert not scene.story.records.closes
     assert not scene.story.network.getDelayedCalls()
     assert not [event for event in logged if "log_failure" in event]
-    scene.story.stop()
 
 
 def test_lingeringIsNotLookedAt() -> None:
@@ -385,7 +378,6 @@ def test_lingeringIsNotLookedAt() -> None:
     assert fired <= 6
     scene.story.settle(until + 2 - network.seconds())
     assert scene.story.end.end is End.REFUSED_BY_ROUTER
-    scene.story.stop()
 
 
 def test_blamedForAFullTryOnly() -> None:
@@ -409,4 +401,3 @@ def test_blamedForAFullTryOnly() -> None:
     available = story.pool.candidates(story.network.seconds())
     assert second in available
     assert first not in available
-    story.stop()

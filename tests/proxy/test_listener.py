@@ -34,7 +34,6 @@ def test_idsDiffer() -> None:
         story.client()
     ids = [each.id for each in story.records.opens]
     assert ids == sorted(set(ids))
-    story.stop()
 
 
 def test_idsDifferInAProcess() -> None:
@@ -47,8 +46,6 @@ def test_idsDifferInAProcess() -> None:
     first.client()
     opened = [*first.records.opens, *second.records.opens]
     assert len({each.id for each in opened}) == 3
-    first.stop()
-    second.stop()
 
 
 def test_idle() -> None:
@@ -62,4 +59,3 @@ def test_idle() -> None:
     assert sessions.abort(End.DRAINED) == 1
     story.settle()
     assert idle.called
-    story.stop()

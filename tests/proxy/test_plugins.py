@@ -79,7 +79,6 @@ def test_endpointThatRaises() -> None:
     client.reset()
     story.settle(1)
     assert [each.connect for each in story.end.tried] == [RAISES]
-    story.stop()
 
 
 def test_endpointThatIsAlone() -> None:
@@ -89,7 +88,6 @@ def test_endpointThatIsAlone() -> None:
     story.settle()
     assert story.end.end is End.CONNECT_FAILED
     assert "no such place" in story.end.detail
-    story.stop()
 
 
 def bare(**how) -> tuple[Story, object, object, object]:
@@ -122,7 +120,6 @@ def test_bareTransport(leaves: str, seconds: float, end: End) -> None:
     story.settle(0.1)
     assert story.end.end is end
     protocol.dataReceived(b"still there")
-    story.stop()
 
 
 def test_bareTransportAndStop() -> None:
@@ -152,7 +149,6 @@ def test_manyFailAtOnce() -> None:
     depths = Misbehaves.depths
     assert len(depths) == 250
     assert max(depths) == min(depths)
-    story.stop()
 
 
 def test_oneAnswerForTwo() -> None:
@@ -166,7 +162,6 @@ def test_oneAnswerForTwo() -> None:
     pick.callback(story.pool.members[1])
     story.settle()
     assert [far.received for far in story.backends[1].accepted] == [b"x", b"y"]
-    story.stop()
 
 
 def test_observerThatRaises(logged: list) -> None:
@@ -329,7 +324,6 @@ def test_manyBackendsOfARouter() -> None:
     assert len(Misbehaves.depths) == 3010
     after = left()
     assert all(after[kind] <= before[kind] for kind in before), (before, after)
-    story.stop()
 
 
 def test_routersBackendIsThePools() -> None:
@@ -347,4 +341,3 @@ def test_routersBackendIsThePools() -> None:
         story.settle()
     available = story.pool.candidates(story.network.seconds())
     assert [member.backend.connect for member in available] == [A]
-    story.stop()

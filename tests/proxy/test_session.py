@@ -41,7 +41,6 @@ def test_relayedBothWays() -> None:
     assert (record.bytesFromClient, record.bytesFromBackend) == (8, 10)
     assert (record.opened, record.connected, record.closed) == (0, 0, 2)
     assert record.backend == Backend(A)
-    story.stop()
 
 
 def test_nextMemberUnnoticed() -> None:
@@ -57,7 +56,6 @@ def test_nextMemberUnnoticed() -> None:
     assert [each.connect for each in story.end.tried] == [A, B]
     assert story.end.end is End.CLIENT_RESET
     assert story.backends[2].accepted[0].wasReset
-    story.stop()
 
 
 def test_nobodyCanBeReached() -> None:
@@ -72,7 +70,6 @@ def test_nobodyCanBeReached() -> None:
     assert story.end.end is End.CONNECT_FAILED
     assert B in story.end.detail
     assert "refused" in story.end.detail
-    story.stop()
 
 
 def test_retriesAreCounted() -> None:
@@ -83,7 +80,6 @@ def test_retriesAreCounted() -> None:
     story.client().end()
     story.settle()
     assert [backend.dials for backend in story.backends] == [1, 1, 0]
-    story.stop()
 
 
 def test_dialDeadline() -> None:
@@ -99,7 +95,6 @@ def test_dialDeadline() -> None:
     story.settle()
     assert story.end.end is End.DIAL_DEADLINE
     assert len(story.end.tried) == 2
-    story.stop()
 
 
 def test_backendThatComesBack() -> None:
@@ -112,7 +107,6 @@ def test_backendThatComesBack() -> None:
     story.backends[0].answer = "accept"
     story.client()
     assert len(story.backends[0].accepted) == 1
-    story.stop()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +128,6 @@ def test_picksOfNoUse(answer, end: End, detail: str) -> None:
     assert client.hasEnd
     assert story.end.end is end
     assert detail in story.end.detail
-    story.stop()
 
 
 def test_strangerPicked() -> None:
@@ -146,8 +139,6 @@ def test_strangerPicked() -> None:
     story.settle()
     assert story.end.end is End.PICK_FAILED
     assert "no candidate" in story.end.detail
-    other.stop()
-    story.stop()
 
 
 async def later(candidates):
@@ -159,7 +150,6 @@ def test_coroutinePick() -> None:
     story = Story(A, B, pickers={"web": Picks(later)})
     story.client(b"x")
     assert story.backends[1].accepted[0].received == b"x"
-    story.stop()
 
 
 @pytest.mark.parametrize("leave", ["reset", "end"])
@@ -176,7 +166,6 @@ def test_clientLeavesWhilePicked(leave: str) -> None:
     assert story.backends[0].dials == 0
     expected = End.CLIENT_RESET if leave == "reset" else End.CLIENT_CLOSED
     assert story.end.end is expected
-    story.stop()
 
 
 def test_endIsRememberedWhilePicked() -> None:
@@ -201,7 +190,6 @@ def test_endIsRememberedWhilePicked() -> None:
     backend.end()
     story.settle()
     assert client.received == b"answer"
-    story.stop()
 
 
 @pytest.mark.parametrize(
@@ -223,7 +211,6 @@ def test_routesOfNoUse(answer, end: End, detail: str) -> None:
     story.settle()
     assert story.end.end is end
     assert detail in story.end.detail
-    story.stop()
 
 
 @pytest.mark.parametrize("answer", ["web", Backend(A)])
@@ -237,7 +224,6 @@ def test_routes(answer: str | Backend) -> None:
     backend.end()
     story.settle()
     assert story.end.pool == "web"
-    story.stop()
 
 
 def test_routedToAStranger() -> None:
@@ -250,7 +236,6 @@ def test_routedToAStranger() -> None:
     backend.accepted[0].end()
     story.settle()
     assert story.end.pool == "direct"
-    story.stop()
 
 
 def test_routedToAMemberOfAPool() -> None:
@@ -259,7 +244,6 @@ def test_routedToAMemberOfAPool() -> None:
     for _ in range(3):
         story.client(b"x")
     assert [member.active for member in story.pool.members] == [0, 3]
-    story.stop()
 
 
 def cancels(*_):
@@ -295,7 +279,6 @@ def test_whatIsNoException(plugins, end: End) -> None:
         story.backends[0].accepted[0].end()
     story.settle(1)
     assert story.end.end is end
-    story.stop()
 
 
 @implementer(IBackendPicker, IMembershipObserver)
@@ -333,7 +316,6 @@ def test_pickerThatCannotBearChanges() -> None:
     story.client().end()
     story.settle()
     assert story.records.closes[-1].end is End.PICK_FAILED
-    story.stop()
 
 
 @pytest.mark.parametrize(
@@ -353,7 +335,6 @@ def test_deadlines(listener: str, seconds: float, end: End) -> None:
     assert story.end.end is end
     assert client.wasReset
     assert story.backends[0].accepted[0].wasReset
-    story.stop()
 
 
 def test_bytesPutIdleOff() -> None:
@@ -368,7 +349,6 @@ def test_bytesPutIdleOff() -> None:
     assert not story.records.closes
     story.settle(0.1 + 9 / 8)
     assert story.end.end is End.IDLE_TIMEOUT
-    story.stop()
 
 
 def test_stall() -> None:
@@ -384,7 +364,6 @@ def test_stall() -> None:
     story.settle(1 + 60 / 8)
     assert story.end.end is End.STALL_TIMEOUT
     assert story.end.bytesFromBackend == 2 * 65536
-    story.stop()
 
 
 def test_halfCloseTimeout() -> None:
@@ -398,7 +377,6 @@ def test_halfCloseTimeout() -> None:
     assert not story.records.closes
     story.settle(1 + 30 / 8)
     assert story.end.end is End.HALF_CLOSE_TIMEOUT
-    story.stop()
 
 
 def test_bothEndedAndNotTaken() -> None:
@@ -419,7 +397,6 @@ def test_bothEndedAndNotTaken() -> None:
     story.settle(5)
     story.settle()
     assert story.end.end is End.STALL_TIMEOUT
-    story.stop()
 
 
 @pytest.mark.parametrize("first", ["client", "backend"])
@@ -438,7 +415,6 @@ def test_withoutHalfClose(first: str) -> None:
     other.end()
     story.settle()
     assert story.end.end.value == f"{first}-closed"
-    story.stop()
 
 
 def test_peerThatNeverEnds() -> None:
@@ -454,7 +430,6 @@ def test_peerThatNeverEnds() -> None:
         story.settle(0.25)
     story.settle(0.1)
     assert story.end.end is End.CLIENT_CLOSED
-    story.stop()
 
 
 @pytest.mark.parametrize(
@@ -474,7 +449,6 @@ def test_resetsArePassedOn(who: str, end: End) -> None:
     assert other.wasReset
     assert not other.hasEnd
     assert story.end.end is end
-    story.stop()
 
 
 def test_stopCutsOff() -> None:
@@ -505,7 +479,6 @@ def test_pluginThatStopsTheServiceAndRaises(kind: str, logged) -> None:
     assert story.client().wasReset
     assert story.end.end is End.DRAINED
     assert not [event for event in logged if "mistake" in event["log_format"]]
-    story.stop()
 
 
 def test_waitingClientIsReadToALimit() -> None:
@@ -521,7 +494,6 @@ def test_waitingClientIsReadToALimit() -> None:
     pick.callback(story.pool.members[0])
     story.settle()
     assert len(story.backends[0].accepted[0].received) == 250_000
-    story.stop()
 
 
 def test_ourOwnMistake(loggedFailures) -> None:
