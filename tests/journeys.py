@@ -22,6 +22,7 @@ from typing import Any
 
 import trustme
 from attrs import define, field
+from configured import configured
 from hypothesis import strategies as st
 from stories import Records, processOf
 from twisted.internet import reactor, task
@@ -166,24 +167,23 @@ class MemoryPeer(Peer):
         return self.far.wasReset
 
 
-SHORT = """
-[process]
-close-timeout = "200ms"
-pick-timeout = "300ms"
-[[listener]]
-name = "front"
-listen = {listen!r}
-pool = "web"
-idle-timeout = "150ms"
-stall-timeout = "100ms"
-half-close-timeout = "120ms"
-max-lifetime = "400ms"
-[pool.web]
-backends = [{connect!r}]
-connect-timeout = "100ms"
-dial-deadline = "200ms"
-"""
-"""A configuration with every limit short."""
+SHORT = {
+    "process": """
+        close-timeout = "200ms"
+        pick-timeout = "300ms"
+    """,
+    "listener": """
+        idle-timeout = "150ms"
+        stall-timeout = "100ms"
+        half-close-timeout = "120ms"
+        max-lifetime = "400ms"
+    """,
+    "pool": """
+        connect-timeout = "100ms"
+        dial-deadline = "200ms"
+    """,
+}
+"""Every limit is short."""
 
 TIMEOUTS = {
     End.IDLE_TIMEOUT,
@@ -227,9 +227,7 @@ class World(ABC):
             )
         return LoadBalancer(
             reactor,
-            configurationFromText(
-                SHORT.format(listen=listen, connect=connect), "short"
-            ),
+            configurationFromText(configured(connect, listen=listen, **SHORT), "short"),
             pickers={"web": self.picker},
             observers=[self.records],
         )

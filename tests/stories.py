@@ -100,9 +100,9 @@ class Story:
         self.backends: list[ScriptedBackend] = [
             self.network.backend(*self._address(each)) for each in backends
         ]
-        text = configured(*backends, listener=listener, pool=pool, process=process)
-        if members:
-            text = text.replace(f"backends = {list(backends)!r}\n", "") + members
+        named = () if members else backends
+        text = configured(*named, listener=listener, pool=pool, process=process)
+        text += members
         self.balancer = LoadBalancer(
             self.network,
             configurationFromText(text, "story"),

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from configured import configured
 from stories import A, B, Picks, Routes, Story
 from twisted.application.service import IService, MultiService
 from twisted.internet.protocol import Factory
@@ -67,10 +68,11 @@ def test_fromFile(tmp_path: Path) -> None:
     """A file describes one too, with its router and its access log."""
     path = tmp_path / "lb.toml"
     path.write_text(
-        '[log]\naccess = "' + str(tmp_path / "access.log") + '"\n'
-        '[[listener]]\nname = "a"\nlisten = "tcp:8080"\n'
-        'router = "python:os.path.basename"\n'
-        f'[pool.a]\nbackends = ["{A}"]\n'
+        configured(
+            A,
+            listener='router = "python:os.path.basename"',
+            log=str(tmp_path / "access.log"),
+        )
     )
     balancer = LoadBalancer.fromFile(MemoryNetwork(), str(path))
     balancer.startService()
@@ -92,11 +94,7 @@ def test_nothingLeftListening() -> None:
 def test_logThatCannotBe(tmp_path: Path) -> None:
     """An access log that cannot be opened keeps it from starting."""
     path = tmp_path / "lb.toml"
-    path.write_text(
-        f'[log]\naccess = "{tmp_path}/nowhere/access.log"\n'
-        '[[listener]]\nname = "a"\nlisten = "tcp:8080"\n'
-        f'[pool.a]\nbackends = ["{A}"]\n'
-    )
+    path.write_text(configured(A, log=f"{tmp_path}/nowhere/access.log"))
     balancer = LoadBalancer.fromFile(MemoryNetwork(), str(path))
     with pytest.raises(CannotStart, match="access log: No such file"):
         balancer.startService()

@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from configured import configured
 from twisted.application.service import IService
 from twisted.logger import LogEvent, formatEvent
 
@@ -35,9 +36,7 @@ def test_endpoints() -> None:
 def test_file(tmp_path: Path) -> None:
     """--config reads it all from a file; --access-log goes with it."""
     path = tmp_path / "lb.toml"
-    path.write_text(
-        '[[listener]]\nname="a"\nlisten="tcp:0"\n[pool.a]\nbackends=["tcp:h:1"]\n'
-    )
+    path.write_text(configured("tcp:h:1"))
     configuration = parsed("-c", str(path), "--access-log", "stdout")["configuration"]
     assert configuration.accessLog == "stdout"
     assert parsed("-c", str(path))["configuration"].accessLog == "none"
@@ -130,15 +129,7 @@ def test_sentenceForTheLauncher(sentence: str, note: str) -> None:
 def test_reopenLogs(tmp_path: Path) -> None:
     """It has its balancer begin the access log anew."""
     path = tmp_path / "access.log"
-    text = f"""
-        [log]
-        access = "{path}"
-        [[listener]]
-        name = "front"
-        listen = "tcp:8080"
-        [pool.front]
-        backends = ["tcp:10.0.0.1:80"]
-    """
+    text = configured("tcp:10.0.0.1:80", log=str(path))
     service = CommandLineService()
     balancer = LoadBalancer(MemoryNetwork(), configurationFromText(text, "story"))
     balancer.setServiceParent(service)

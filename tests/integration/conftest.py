@@ -15,6 +15,7 @@ from typing import Protocol
 
 import pytest
 import trustme
+from configured import configured
 
 from .daemon import LOOPBACK, Daemon
 from .peers import Backend, Conversation, Pages, Web
@@ -131,11 +132,15 @@ def startWith(startTwistd: StartTwistd, tmp_path: Path) -> StartWith:
             each if isinstance(each, str) else each.connect for each in backends
         ]
         config = tmp_path / "keys.toml"
-        config.write_text(
-            f'log.access = "access.log"\n[process]\n{process}\n'
-            f'[[listener]]\nname = "front"\nlisten = "{listen}"\n{listener}\n'
-            f"[pool.web]\nbackends = {connects}\n{pool}\n"
+        text = configured(
+            *connects,
+            listen=listen,
+            listener=listener,
+            pool=pool,
+            process=process,
+            log="access.log",
         )
+        config.write_text(text)
         return startTwistd(
             f"--reactor={reactor}",
             "lbproxy",

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from journeys import Records
+from configured import configured
+from stories import Records, generationOf, processOf
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import blockingCallFromThread, deferToThread
@@ -14,6 +15,7 @@ from twisted.internet.threads import blockingCallFromThread, deferToThread
 from lbproxy import LoadBalancer
 from lbproxy.config.file import configurationFromText
 from lbproxy.proxy.session import Session
+from lbproxy.streams.stream import Stream
 
 from .daemon import LOOPBACK, client, eventually
 
@@ -49,10 +51,8 @@ class Inside:
         @param on: The reactor that it is given.
         """
         self.records = Records()
-        text = (
-            f"[process]\n{process}\n"
-            f'[[listener]]\nname = "front"\nlisten = "{LOOPBACK}"\n{listener}\n'
-            f"[pool.web]\nbackends = {list(backends)}\n{pool}\n"
+        text = configured(
+            *backends, listen=LOOPBACK, listener=listener, pool=pool, process=process
         )
         configuration = configurationFromText(text, "inside")
         self.balancer = LoadBalancer(
@@ -65,7 +65,7 @@ class Inside:
 
     def __exit__(self, *raised: object) -> None:
         self.call(self.balancer.stopService)
-        assert not len(self.balancer._process.wheel)
+        assert not len(processOf(self.balancer).wheel)
 
     def call(self, function: Callable[..., object], *arguments: object) -> Any:
         """Call something where the balancer runs, and wait for its outcome."""
@@ -79,11 +79,17 @@ class Inside:
         """Wait for the one session that is joined to its backend."""
 
         def joined() -> list[Session]:
-            sessions = list(self.balancer._generation.sessions)
+            sessions = list(generationOf(self.balancer).sessions)
             return [each for each in sessions if each.connection.connected is not None]
 
         (session,) = eventually(joined)
         return session
+
+    def backend(self) -> Stream:
+        """Wait for the one session that is joined to its backend; that side of it."""
+        session = self.session()
+        (stream,) = (s for s in session.watch.streams if s is not session.client)
+        return stream
 
     def over(self, count: int = 1) -> Any:
         """Wait for so many connections to be over; the last record."""

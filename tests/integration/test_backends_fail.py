@@ -12,7 +12,7 @@ from time import monotonic
 
 import pytest
 
-from .conftest import Start, StartTwistd
+from .conftest import Start, StartTwistd, StartWith
 from .daemon import eventually, freePort
 from .peers import Backend, asks, drain, echo, names, readAll, readExactly
 
@@ -123,7 +123,7 @@ def test_itDiesInTheMiddle(start: Start, serve: Callable[..., Backend]) -> None:
     eventually(lambda: daemon.connections() == 0)
 
 
-def test_noAnswer(start: Start, serve: Callable[..., Backend], tmp_path: Path) -> None:
+def test_noAnswer(startWith: StartWith, serve: Callable[..., Backend]) -> None:
     """A backend that does not answer the dial is given up for another in time."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         # With its backlog full, further SYNs are dropped.
@@ -131,20 +131,11 @@ def test_noAnswer(start: Start, serve: Callable[..., Backend], tmp_path: Path) -
         for each in fillers:
             each.setblocking(False)
             each.connect_ex(full.getsockname())
-        config = tmp_path / "lbproxy.toml"
-        config.write_text(
-            f"""
-            [[listener]]
-            listen = "tcp:0:interface=127.0.0.1"
-            [pool.web]
-            connect-timeout = "500ms"
-            backends = [
-                "tcp:127.0.0.1:{full.getsockname()[1]}",
-                "{serve(echo).connect}",
-            ]
-            """
+        daemon = startWith(
+            f"tcp:127.0.0.1:{full.getsockname()[1]}",
+            serve(echo),
+            pool='connect-timeout = "500ms"',
         )
-        daemon = start(f"--config={config}", listen=[]).untilListening(1)
         with daemon.connect() as client:
             assert asks(client, b"hello") == b"hello"
         for each in fillers:

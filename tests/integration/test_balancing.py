@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from .conftest import Start
+from .conftest import Start, StartWith
 from .daemon import LOOPBACK, PATIENCE, Daemon, run
 from .peers import Backend, Web, names, readAll, readExactly
 
@@ -79,22 +79,17 @@ def test_random(start: Start, serve: Callable[..., Backend]) -> None:
     assert picked not in ([b"a", b"b"] * 32, [b"b", b"a"] * 32)
 
 
-def test_weights(start: Start, serve: Callable[..., Backend], tmp_path: Path) -> None:
+def test_weights(startWith: StartWith, serve: Callable[..., Backend]) -> None:
     """A backend of weight 3 gets three of four connections, spread out."""
     heavy, light = serve(names(b"h")), serve(names(b"l"))
-    config = tmp_path / "lbproxy.toml"
-    config.write_text(
-        f"""
-        [[listener]]
-        listen = "tcp:0:interface=127.0.0.1"
-        [pool.web]
+    daemon = startWith(
+        pool=f"""
         backends = [
             {{ connect = "{heavy.connect}", weight = 3, name = "heavy" }},
             "{light.connect}",
         ]
         """
     )
-    daemon = start("--config", str(config), listen=[]).untilListening(1)
     picked = b""
     for _ in range(8):
         with daemon.connect() as client:

@@ -114,7 +114,7 @@ def test_noHole(serve: Callable[..., Backend], short: str, where: str) -> None:
     with Inside(serve(listen, *at).connect, listener=limits) as inside:
         client = inside.connect()
         assert asks(client, b"!") == b"!"
-        backend = inside.session()._exchange.backend
+        backend = inside.backend()
         lacking = Lacking(backend.descriptor.socket, 2)
         backend.descriptor.socket = lacking
         sending = Thread(target=sendsAll, args=(client,))
@@ -230,9 +230,9 @@ def test_resetTakenForAnEnd(
     with Inside(connect) as inside:
         with inside.connect() as client:
             client.sendall(b"!")
-            session = inside.session()
-            eventually(lambda: session._exchange.backend.accepted)
-            inside.call(twistedErrs, session._exchange.backend)
+            backend = inside.backend()
+            eventually(lambda: backend.accepted)
+            inside.call(twistedErrs, backend)
             assert outcome(client) == (PATTERN[:40_000], "RST")
         record = inside.over()
     assert (record.end, record.detail) == (End.BACKEND_RESET, "")

@@ -12,7 +12,7 @@ from threading import Event
 
 import pytest
 
-from .conftest import Start
+from .conftest import Start, StartWith
 from .daemon import Daemon, eventually, steady
 from .peers import Backend, asks, echo, readExactly
 
@@ -114,25 +114,13 @@ def test_suddenly(
 
 
 def test_maxConnections(
-    start: Start,
+    startWith: StartWith,
     serve: Callable[..., Backend],
-    tmp_path: Path,
     crowd: Callable[[Daemon, int], list[socket.socket]],
 ) -> None:
     """C{max-connections} holds: further clients wait until one has left."""
-    config = tmp_path / "lbproxy.toml"
     backend = serve(echo)
-    config.write_text(
-        f"""
-        [process]
-        max-connections = 3
-        [[listener]]
-        listen = "tcp:0:interface=127.0.0.1"
-        [pool.web]
-        backends = ["{backend.connect}"]
-        """
-    )
-    daemon = start(f"--config={config}", listen=[]).untilListening(1)
+    daemon = startWith(backend, process="max-connections = 3")
     first = crowd(daemon, 3)
     eventually(lambda: len(answered(first)) == 3)
     (fourth,) = crowd(daemon, 1)

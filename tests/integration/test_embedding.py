@@ -9,20 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from configured import configured
 
-from .daemon import Daemon, run
+from .daemon import LOOPBACK, Daemon, run
 from .peers import Backend, asks, echo
 
 TAC = Path(__file__).parents[2] / "lbproxy.tac"
-
-CONFIG = """
-[[listener]]
-name = "front"
-listen = "tcp:0:interface=127.0.0.1"
-
-[pool.web]
-backends = ["{backend}"]
-"""
 
 EMBEDDING = """
 from twisted.application.service import Application
@@ -88,7 +80,7 @@ def test_applicationFile(
 ) -> None:
     """C{twistd --python lbproxy.tac} serves the file that LBPROXY_CONFIG names."""
     config = tmp_path / "mine.toml"
-    config.write_text(CONFIG.format(backend=serve(echo).connect))
+    config.write_text(configured(serve(echo).connect, listen=LOOPBACK))
     environment = {"LBPROXY_CONFIG": str(config)}
     daemon = startTwistd(f"--python={TAC}", environment=environment)
     assert "Listener front listens on" in daemon.log
@@ -119,7 +111,7 @@ def test_applicationFileFindsItsConfiguration(
 ) -> None:
     """C{lbproxy.toml} in the current directory is what it serves."""
     config = tmp_path / "lbproxy.toml"
-    config.write_text(CONFIG.format(backend=serve(echo).connect))
+    config.write_text(configured(serve(echo).connect, listen=LOOPBACK))
     echoes(startTwistd(f"--python={TAC}", prefix=["env", "-C", str(tmp_path)]))
 
 
@@ -149,7 +141,7 @@ def test_threeLines(
     """An application adds the balancer to its own services."""
     backend = serve(echo).connect
     config = tmp_path / "lbproxy.toml"
-    config.write_text(CONFIG.format(backend=backend))
+    config.write_text(configured(backend, listen=LOOPBACK))
     application = tmp_path / "application.py"
     application.write_text(program.format(backend=backend, config=config))
     daemon = startTwistd(f"--python={application}")

@@ -9,7 +9,7 @@ from threading import Event, Thread
 
 import pytest
 
-from .conftest import Start
+from .conftest import Start, StartWith
 from .daemon import PATIENCE, eventually
 from .peers import (
     Backend,
@@ -60,21 +60,9 @@ def test_backendHalfCloses(start: Start, serve: Callable[..., Backend]) -> None:
         assert heard.get(timeout=PATIENCE) == 3 << 20
 
 
-def test_halfCloseOff(
-    start: Start, serve: Callable[..., Backend], tmp_path: object
-) -> None:
+def test_halfCloseOff(startWith: StartWith, serve: Callable[..., Backend]) -> None:
     """C{half-close = false}: either end of stream ends the connection."""
-    config = tmp_path / "lbproxy.toml"
-    config.write_text(
-        f"""
-        [[listener]]
-        listen = "tcp:0:interface=127.0.0.1"
-        half-close = false
-        [pool.web]
-        backends = ["{serve(echo).connect}"]
-        """
-    )
-    daemon = start(f"--config={config}", listen=[]).untilListening(1)
+    daemon = startWith(serve(echo), listener="half-close = false")
     with daemon.connect() as client:
         assert asks(client, b"hello") == b"hello"
         client.shutdown(socket.SHUT_WR)

@@ -12,8 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from configured import configured
 
-from .conftest import Start
+from .conftest import Start, StartWith
 from .daemon import LOOPBACK, Daemon, client, eventually, freePort, run, steady
 from .peers import Backend, asks, drain, echo, reset
 
@@ -67,24 +68,13 @@ def test_stdout(start: Start, serve: Callable[..., Backend]) -> None:
     assert line.endswith("client-closed")
 
 
-def test_configured(
-    start: Start, serve: Callable[..., Backend], tmp_path: Path
-) -> None:
+def test_configured(startWith: StartWith, serve: Callable[..., Backend]) -> None:
     """The file may ask for it as well; the listener's name is in the line."""
-    config = tmp_path / "lbproxy.toml"
-    path = tmp_path / "access.log"
-    config.write_text(
-        f"""
-        [log]
-        access = "{path}"
-        [[listener]]
-        name = "front"
-        listen = "tcp:0:interface=127.0.0.1"
-        [pool.web]
-        backends = [{{ name = "the-echo", connect = "{serve(echo).connect}" }}]
-        """
+    connect = serve(echo).connect
+    daemon = startWith(
+        pool=f'backends = [{{ name = "the-echo", connect = "{connect}" }}]'
     )
-    daemon = start(f"--config={config}", listen=[]).untilListening(1)
+    path = daemon.directory / "access.log"
     talk(daemon)
     eventually(lambda: lines(path))
     (line,) = lines(path)
@@ -165,17 +155,8 @@ def test_reopen(tmp_path: Path, background: bool) -> None:
     that was not moved is gone on with, and none is ever moved by lbproxy.
     """
     config = tmp_path / "lbproxy.toml"
-    config.write_text(
-        f"""
-        [log]
-        access = "{tmp_path / "access.log"}"
-        [[listener]]
-        name = "front"
-        listen = "{LOOPBACK}"
-        [pool.front]
-        backends = ["tcp:127.0.0.1:9"]
-        """
-    )
+    log = str(tmp_path / "access.log")
+    config.write_text(configured("tcp:127.0.0.1:9", listen=LOOPBACK, log=log))
     with ExitStack() as stack:
         pid = running(tmp_path, stack, background, f"--config={config}")
         logs = [tmp_path / "access.log", tmp_path / "twistd.log"]
