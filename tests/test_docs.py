@@ -41,13 +41,19 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """Every command line of twistd lbproxy that any page shows."""
+    """Every command line of lbproxy that any page shows."""
     return [
         line.strip()
         for page in PAGES
         for line in page.read_text().splitlines()
-        if re.match(r"^    \S*twistd .*\blbproxy ", line)
+        if re.match(r"^    .*\blbproxy -", line)
     ]
+
+
+def options(command: str) -> list[str]:
+    """What a command line gives to lbproxy."""
+    words = shlex.split(re.split(r"\blbproxy (?=-)", command)[-1])
+    return words[: words.index("&&")] if "&&" in words else words
 
 
 TOML = [
@@ -77,8 +83,7 @@ def test_configuration(page: str, text: str) -> None:
 @pytest.mark.parametrize("command", commands())
 def test_options(command: str) -> None:
     """Every command line that is shown is one that is accepted."""
-    words = shlex.split(command)
-    arguments = words[words.index("lbproxy") + 1 :]
+    arguments = options(command)
     if "--config" not in arguments:
         Options().parseOptions(arguments)
 
@@ -102,15 +107,33 @@ def test_readmePicker() -> None:
     assert checkPicker(picker, pool(picker).candidates(0)).name == "b0"
 
 
-def test_readmeCommands() -> None:
-    """Those are the commands that continuous integration runs."""
+def readmeCommands(section: str, following: str) -> list[str]:
+    """What a section of the README has one type."""
     text = (ROOT / "README.rst").read_text()
-    section = text[text.index("\nTest it\n") : text.index("\nRead on\n")]
-    said = re.findall(r"^    (.+)$", section, re.MULTILINE)
-    assert said == [
-        "python3 -m venv .venv",
-        ".venv/bin/pip install -e '.[test]' --config-settings editable_mode=compat",
-        ".venv/bin/python -m pytest",
+    text = text[text.index(f"\n{section}\n") : text.index(f"\n{following}\n")]
+    return re.findall(r"^    (.+)$", text, re.MULTILINE)
+
+
+def test_readmeTestIt() -> None:
+    """One line sets up and tests; continuous integration runs it to the letter."""
+    assert readmeCommands("Test it", "Read on") == [
+        (
+            "python3 -m venv .venv && .venv/bin/pip install -e '.[test]'"
+            " --config-settings editable_mode=compat"
+            " && .venv/bin/python -m pytest"
+        ),
+    ]
+
+
+def test_readmeRunIt() -> None:
+    """One line sets up and serves, the next asks; integration runs these as well."""
+    assert readmeCommands("Run it", "One connection's way")[:3] == [
+        (
+            "python3 -m venv .venv && .venv/bin/pip install ."
+            " && .venv/bin/twistd --nodaemon lbproxy --listen tcp:8080"
+        ),
+        "curl localhost:8080",
+        "kill $(cat twistd.pid)",
     ]
 
 
@@ -150,10 +173,10 @@ def test_asking():
 
 
 def test_readmeDemo(tmp_path: Path) -> None:
-    """The README's first command, checked by the twistd that would run it."""
+    """The README's demonstration, checked by the twistd that would run it."""
     twistd = Path(sysconfig.get_path("scripts")) / "twistd"
-    demo = next(each for each in commands() if each.endswith("--listen tcp:8080"))
-    arguments = shlex.split(demo)[1:]
+    demo = readmeCommands("Run it", "One connection's way")[0]
+    arguments = shlex.split(demo.partition("twistd ")[2])
     ended = subprocess.run(
         [sys.executable, twistd, *arguments, "--check"],
         cwd=tmp_path,
