@@ -26,7 +26,8 @@ from lbproxy.tap import Options
 from lbproxy.testing import MemoryNetwork, checkPicker, connectionFrom
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
+CONTRIBUTING = ROOT / "CONTRIBUTING.rst"
+PAGES = [ROOT / "README.rst", CONTRIBUTING, *sorted((ROOT / "docs").glob("*.rst"))]
 EXAMPLES = ROOT / "docs" / "examples"
 
 
@@ -135,6 +136,14 @@ def test_readmeRunIt() -> None:
         "curl localhost:8080",
         "kill $(cat twistd.pid)",
     ]
+
+
+def test_contributing() -> None:
+    """Every file and folder that a recipe sends one to is there."""
+    named = re.findall(r"``([\w.+-]*/[\w./+-]*)``", CONTRIBUTING.read_text())
+    files = [each for each in named if "NAME" not in each]
+    assert len(files) > 20
+    assert [each for each in files if not (ROOT / each).exists()] == []
 
 
 def test_quietest() -> None:
