@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import signal
 import socket
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +17,16 @@ import pytest
 from configured import configured
 
 from .conftest import Start, StartWith
-from .daemon import LOOPBACK, Daemon, client, eventually, freePort, run, steady
+from .daemon import (
+    LOOPBACK,
+    TWISTD,
+    Daemon,
+    client,
+    eventually,
+    freePort,
+    run,
+    steady,
+)
 from .peers import Backend, asks, drain, echo, reset
 
 
@@ -209,9 +220,195 @@ def test_reopenOnStandardOutput(tmp_path: Path) -> None:
     assert daemon.stop() == -signal.SIGTERM
 
 
+class Unread:
+    """A C{twistd} whose standard output is a pipe that nobody reads."""
+
+    def __init__(self, directory: Path, stack: ExitStack, *options: str) -> None:
+        self.directory = directory
+        reader, out = os.pipe()
+        stack.callback(os.close, reader)
+        self.reader = reader
+        self.log = directory / "twistd.log"
+        self.process = subprocess.Popen(
+            [TWISTD, "--nodaemon", "--pidfile=", f"--logfile={self.log}", *options],
+            cwd=directory,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+        os.close(out)
+        stack.callback(self.process.wait)
+        stack.callback(self.process.kill)
+        eventually(lambda: " listens on " in self.said)
+
+    @property
+    def said(self) -> str:
+        """What it has logged so far."""
+        return self.log.read_text() if self.log.exists() else ""
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return re.findall(r" listens on (\S+)", self.said)[0]
+
+    def unread(self) -> int:
+        """How many lines the pipe holds."""
+        os.set_blocking(self.reader, False)
+        found = b""
+        while True:
+            try:
+                part = os.read(self.reader, 65536)
+            except BlockingIOError:
+                return found.count(b"\n")
+            if not part:
+                return found.count(b"\n")
+            found += part
+
+
+def lost(log: str) -> int:
+    """How many lines of the access log are said to be lost."""
+    return sum(map(int, re.findall(r"(\d+) lines were lost", log)))
+
+
+def test_nobodyReadsStandardOutput(
+    serve: Callable[..., Backend], tmp_path: Path
+) -> None:
+    """
+    When the access log goes into a pipe that nobody reads, everybody is served;
+    a stop is not held up, and the log says how many lines are missing.
+    """
+    over = f"--backend={serve(echo).connect}"
+    with ExitStack() as stack:
+        options = [f"--listen={LOOPBACK}", over, "--access-log=stdout"]
+        daemon = Unread(tmp_path, stack, "lbproxy", *options)
+        for _ in range(1000):
+            with client(daemon.address) as connected:
+                assert asks(connected, b"hello") == b"hello"
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(5) == -signal.SIGTERM
+        assert 0 < lost(daemon.said) == 1000 - daemon.unread()
+        assert "Traceback" not in daemon.said
+
+
+def test_fifoWithoutReader(tmp_path: Path) -> None:
+    """An access log into a FIFO that nobody reads is one line at start, no hang."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    options = [f"--listen={LOOPBACK}", f"--access-log={fifo}"]
+    ended = run("-n", "--pidfile=", "lbproxy", *options, directory=tmp_path)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "access log: a FIFO or socket that nobody reads" in line
+    assert str(fifo) in line
+
+
+def test_fifo(start: Start, serve: Callable[..., Backend], tmp_path: Path) -> None:
+    """With a reader it is as good as a file."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    daemon = start(f"--access-log={fifo}", over=[serve(echo)])
+    talk(daemon)
+    os.set_blocking(reader, True)
+    assert os.read(reader, 65536).endswith(b"client-closed\n")
+    daemon.stop()
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+
+
+@pytest.fixture
+def asNobody(serve: Callable[..., Backend]) -> Iterator[Callable[[int], Daemon]]:
+    """Start one whose log directory has some permissions, and that drops its own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may become somebody else")
+    with TemporaryDirectory() as name, ExitStack() as stack:
+
+        def start(mode: int) -> Daemon:
+            directory = Path(name)
+            directory.chmod(mode)
+            over = f"--backend={serve(echo).connect}"
+            options = [f"--listen={LOOPBACK}", over, "--access-log=access.log"]
+            daemon = Daemon(["--uid=nobody", "lbproxy", *options], directory)
+            stack.callback(daemon.stop)
+            return daemon.untilListening(1)
+
+        yield start
+
+
+def test_renamedWhereNothingCanBeMade(asNobody: Callable[[int], Daemon]) -> None:
+    """
+    When the user it has become may not make a new access log, each line goes on in
+    the old file, and it says so once, until it may.
+    """
+    daemon = asNobody(0o755)
+    path = daemon.directory / "access.log"
+    old = daemon.directory / "access.log.1"
+    for number in range(100):
+        if number == 25:
+            path.rename(old)
+        talk(daemon)
+    eventually(lambda: len(lines(old)) == 100)
+    assert not path.exists()
+    assert "access log access.log cannot be begun anew" in daemon.log
+    assert daemon.log.count("cannot be begun anew") == 1
+    assert not lost(daemon.log)
+    daemon.directory.chmod(0o777)
+    daemon.process.send_signal(signal.SIGUSR1)
+    daemon.says("Received SIGUSR1")
+    talk(daemon)
+    eventually(lambda: len(lines(path)) == 1)
+
+
+def test_sameOwner(asNobody: Callable[[int], Daemon]) -> None:
+    """The access log belongs to the same user, before and after it was rotated."""
+    daemon = asNobody(0o777)
+    path = daemon.directory / "access.log"
+    nobody = pwd.getpwnam("nobody").pw_uid
+    eventually(lambda: path.exists() and path.stat().st_uid == nobody)
+    talk(daemon)
+    eventually(lambda: len(lines(path)) == 1)
+    before = path.stat()
+    path.rename(daemon.directory / "access.log.1")
+    talk(daemon)
+    eventually(lambda: len(lines(path)) == 1)
+    after = path.stat()
+    assert (after.st_uid, after.st_gid, after.st_mode) == (
+        before.st_uid,
+        before.st_gid,
+        before.st_mode,
+    )
+
+
+def test_created(asNobody: Callable[[int], Daemon]) -> None:
+    """
+    logrotate's C{create}: root moves both logs and makes new ones, for the user
+    that lbproxy runs as, in a directory where that user could not.
+    """
+    daemon = asNobody(0o755)
+    nobody = pwd.getpwnam("nobody").pw_uid
+    logs = [daemon.directory / name for name in ("access.log", "twistd.log")]
+    talk(daemon)
+    eventually(lambda: len(lines(logs[0])) == 1)
+    (address,) = daemon.addresses
+    for path in logs:
+        path.rename(f"{path}.1")
+        path.touch(0o640)
+        os.chown(path, nobody, -1)
+    with client(address) as connected:
+        assert asks(connected, b"hello") == b"hello"
+    daemon.process.send_signal(signal.SIGUSR1)
+    daemon.says("Received SIGUSR1")
+    eventually(lambda: len(lines(logs[0])) == 1)
+    assert len(lines(daemon.directory / "access.log.1")) == 1
+    assert "listens on" not in daemon.log
+    assert logs[0].stat().st_mode & 0o777 == 0o640
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_diskFull(start: Start, serve: Callable[..., Backend]) -> None:
-    """When the log cannot be written, clients are served, and it is said once."""
+    """
+    When the log cannot be written, clients are served, and it is said once; at the
+    end it is said how many lines are missing.
+    """
     daemon = start("--access-log=/dev/full", over=[serve(echo)])
     for _ in range(5):
         talk(daemon)
@@ -219,6 +416,39 @@ def test_diskFull(start: Start, serve: Callable[..., Backend]) -> None:
     log = daemon.says("cannot be written")
     assert log.count("cannot be written") == 1
     assert "No space left" in log
+    daemon.stop()
+    assert daemon.log.count("cannot be written") == 1
+    assert lost(daemon.log) == 5
+
+
+def test_diskFullForAWhile(serve: Callable[..., Backend]) -> None:
+    """After a full disk, what is in the file and what is said to be lost are all."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    over = f"--backend={serve(echo).connect}"
+    with TemporaryDirectory() as name, ExitStack() as stack:
+        disk = Path(name, "disk")
+        disk.mkdir()
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=False
+        )
+        if mounted.returncode:
+            pytest.skip("a small disk cannot be mounted here")
+        stack.callback(subprocess.run, ["umount", "--lazy", disk], check=True)
+        path = disk / "access.log"
+        options = [f"--listen={LOOPBACK}", over, f"--access-log={path}"]
+        daemon = Daemon(["lbproxy", *options], Path(name))
+        stack.callback(daemon.stop)
+        daemon.untilListening(1)
+        (disk / "filler").write_bytes(bytes(60 * 1024))
+        for _ in range(50):
+            talk(daemon)
+        daemon.says("No space left")
+        (disk / "filler").unlink()
+        talk(daemon)
+        log = daemon.says("is written again")
+        assert len(lines(path)) + lost(log) == 51
+        assert all(line.endswith("client-closed") for line in lines(path))
 
 
 def test_connectFailed(
