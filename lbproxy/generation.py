@@ -38,7 +38,7 @@ from .observe.accesslog import AccessLog
 from .observe.endslog import EndsLog
 from .observe.observers import Observers
 from .observe.poolslog import PoolsLog
-from .ports import CannotStart, Ports, gateAccept
+from .ports import CannotStart, Ports, gateAccept, ownSocket
 from .proxy.capacity import Capacity
 from .proxy.dialer import Dialer
 from .proxy.listener import ListenerFactory, Sessions, toAddress
@@ -275,6 +275,7 @@ class Generation:
     def _portOpened(
         self, listener: ListenerConfiguration, port: IListeningPort
     ) -> None:
+        ownSocket(port, listener.socketOwner, listener.socketGroup)
         # Accepted sockets inherit what is set here.
         tune(port, listener.session.keepalive)
         gateAccept(port, self._process.capacity)

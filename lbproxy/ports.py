@@ -7,9 +7,11 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet import tcp
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.interfaces import (
@@ -190,6 +192,29 @@ def gateAccept(port: IListeningPort, capacity: Capacity) -> None:
     listening = getattr(port, "socket", None)
     if isinstance(listening, socket.socket):
         vars(port)["socket"] = AcceptGate(listening, capacity)
+
+
+def ownSocket(port: IListeningPort, owner: int | None, group: int | None) -> None:
+    """
+    Let the file of a UNIX port's socket, and the lock that Twisted keeps beside it,
+    belong to a user and a group, so that this user can remove them.
+
+    @param owner: A number; L{None} to leave it.
+    @param group: Likewise.
+    @raise CannotStart: If that is not permitted.
+    """
+    address = port.getHost()
+    if not isinstance(address, UNIXAddress) or (owner is None and group is None):
+        return
+    path = os.fsdecode(address.name or b"")
+    wanted = (-1 if owner is None else owner, -1 if group is None else group)
+    try:
+        os.chown(path, *wanted)
+        with suppress(FileNotFoundError):
+            os.lchown(f"{path}.lock", *wanted)
+    except OSError as error:
+        why = f"its owner cannot be set: {error.strerror}"
+        raise _cannotListen(f"unix:{path}", why) from None
 
 
 def closePort(port: IListeningPort) -> Deferred[Any]:

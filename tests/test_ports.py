@@ -9,11 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from twisted.internet.address import UNIXAddress
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 
 from lbproxy.config.place import Place
-from lbproxy.ports import CannotStart, OpenPort, Ports, gateAccept
+from lbproxy.ports import CannotStart, OpenPort, Ports, gateAccept, ownSocket
 from lbproxy.proxy.capacity import Capacity
 from lbproxy.streams.alarm import ClockAlarm
 from lbproxy.streams.wheel import Wheel
@@ -108,3 +109,23 @@ def test_closedWhileAccepting() -> None:
     listening.close()
     with pytest.raises(BlockingIOError):
         port.socket.accept()
+
+
+def test_ownSocket(tmp_path: Path) -> None:
+    """
+    A socket is given to its owner, with its lock; where that cannot be done the
+    error names it.  Ports that are no files have no owner.
+    """
+    path = tmp_path / "front"
+    port = SimpleNamespace(getHost=lambda: UNIXAddress(str(path)))
+    ownSocket(port, None, None)
+    with pytest.raises(CannotStart) as raised:
+        ownSocket(port, os.getuid(), None)
+    assert str(raised.value) == (
+        f"cannot listen on unix:{path}: its owner cannot be set: "
+        "No such file or directory"
+    )
+    path.touch()
+    ownSocket(port, os.getuid(), os.getgid())
+    assert path.stat().st_uid == os.getuid()
+    ownSocket(MemoryNetwork().listenTCP(80, Factory()), 0, 0)

@@ -17,6 +17,7 @@ from ..words.backend import Backend
 from ..words.description import Description
 from ..words.options import REQUIRED, Unset, declared, option
 from ..words.values import oneOf, plainName, text, wholeNumber
+from .owners import groupId, userId
 from .place import Place
 from .schema import Placed, Table, keysOf, readAt
 from .values import listOf, oneOrListOf
@@ -105,6 +106,8 @@ class ListenerConfiguration:
     @ivar router: C{python:package.module.Attribute}, or L{None}.
     @ivar backlog: For the endpoints whose description names none.
     @ivar session: What its sessions allow.
+    @ivar socketOwner: Of its UNIX sockets: a user's number, or L{None} to leave it.
+    @ivar socketGroup: Likewise, a group's number.
     @ivar place: Where it was written, for the errors found later.
     """
 
@@ -144,6 +147,22 @@ class ListenerConfiguration:
         1024,
         "How many connections the kernel holds until they are accepted, where "
         "the description names no number.",
+    )
+    socketOwner: int | None = field(
+        default=None,
+        metadata=declared(
+            userId,
+            Unset("the user it is started as"),
+            "Whom the socket of a unix: endpoint belongs to: a user's name or number.",
+        ),
+    )
+    socketGroup: int | None = field(
+        default=None,
+        metadata=declared(
+            groupId,
+            Unset("the group it is started as"),
+            "The group of that socket: a group's name or number.",
+        ),
     )
     place: Place = field(default=_NOWHERE, eq=False, repr=False)
 

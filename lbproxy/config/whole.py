@@ -78,6 +78,7 @@ def _listener(
     values: Mapping[str, Any], poolNames: Sequence[str]
 ) -> ListenerConfiguration:
     """Fill in what depends on the rest: the name, and the only pool."""
+    _requireSocket(values)
     place = values["place"].key("pool")
     pool = values.get("pool")
     if not poolNames:
@@ -93,6 +94,16 @@ def _listener(
         ListenerConfiguration,
         {"name": values["listen"][0], **values, "pool": pool},
     )
+
+
+def _requireSocket(values: Mapping[str, Any]) -> None:
+    """Refuse the keys of a UNIX socket for a listener that has none."""
+    if any(listen.startswith("unix:") for listen in values["listen"]):
+        return
+    for key, attribute in ("owner", "socketOwner"), ("group", "socketGroup"):
+        if values[attribute] is not None:
+            place = values["place"].key(f"socket-{key}")
+            raise place.lack("no endpoint of this listener is a UNIX socket")
 
 
 def _requireDistinct(found: Iterable[tuple[str, Place]], reason: str) -> None:
