@@ -24,6 +24,7 @@ from .config.file import loadConfiguration
 from .config.model import Configuration
 from .config.place import ConfigurationError
 from .logfile import FollowedLog, followLog
+from .observe.standardlog import freeStandardLog
 from .ports import CannotStart
 from .service import LoadBalancer
 from .signals import Signals
@@ -161,6 +162,7 @@ class CommandLineService(MultiService):
         """Start, follow twistd's log, and answer signals."""
         super().startService()
         self._followed = followLog(globalLogPublisher, time.monotonic)
+        freeStandardLog(globalLogPublisher)
         Signals(_reactor(), self.reopenLogs).take()
 
     def privilegedStartService(self) -> None:

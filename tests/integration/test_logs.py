@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,6 +24,7 @@ from .daemon import (
     client,
     eventually,
     freePort,
+    listens,
     run,
     steady,
 )
@@ -287,6 +288,38 @@ def test_nobodyReadsStandardOutput(
         assert daemon.process.wait(5) == -signal.SIGTERM
         assert 0 < lost(daemon.said) == 1000 - daemon.unread()
         assert "Traceback" not in daemon.said
+
+
+def test_nobodyReadsTheMainLog(tmp_path: Path) -> None:
+    """
+    When the log of C{--logfile=-} goes into a pipe that nobody reads any more,
+    clients are accepted and refused as before, and a stop is a stop.
+    """
+    reader, out = os.pipe()
+    with ExitStack() as stack:
+        stack.callback(os.close, reader)
+        stack.callback(os.close, out)
+        port = freePort()
+        listen = f"--listen=tcp:{port}:interface=127.0.0.1"
+        down = f"--backend=tcp:127.0.0.1:{freePort()}"
+        process = subprocess.Popen(
+            [TWISTD, "--nodaemon", "--pidfile=", "lbproxy", listen, down],
+            cwd=tmp_path,
+            stdout=out,
+        )
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        eventually(lambda: listens(port))
+        os.set_blocking(out, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(out, b"x")
+        os.set_blocking(out, True)
+        for _ in range(20):
+            with client(f"127.0.0.1:{port}") as connected:
+                drain(connected)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == -signal.SIGTERM
 
 
 def test_fifoWithoutReader(tmp_path: Path) -> None:
