@@ -32,7 +32,8 @@ class FollowedLog:
     written, so that no timer is needed.
 
     When the file cannot be begun anew, logging goes on in the one that was
-    moved away.
+    moved away.  Events that cannot be written, as on a full disk, are counted, and
+    the next one that can be is followed by their number.
     """
 
     _log = Logger()
@@ -56,13 +57,23 @@ class FollowedLog:
         # reentrant, since Twisted logs in its signal handlers.
         self._lock = RLock()
         self._failed = False
+        self._lost = 0
 
     def __call__(self, event: LogEvent) -> None:
         """Write an event, to the right file."""
         with self._lock:
             if self._seconds() - self._looked >= LOOK_EVERY:
                 self.follow()
-            self._observer(event)
+            try:
+                self._observer(event)
+            except OSError:
+                self._lost += 1
+                return
+            lost, self._lost = self._lost, 0
+            if lost:
+                self._log.warn(
+                    "The log is written again; {lost} events were lost", lost=lost
+                )
 
     def follow(self) -> None:
         """Begin the file anew under its name, if it was moved away."""

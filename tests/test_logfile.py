@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -150,3 +151,21 @@ def test_nothingToFollow(log: Log) -> None:
     assert followLog(log.publisher, log.clock.seconds) is None
     log.say("one")
     assert words(log.old) == ["one"]
+
+
+def test_diskFull(log: Log) -> None:
+    """While it can grow no more nothing is raised; then it says what is missing."""
+    followed = log.follow()
+    followed._log = Logger(observer=log.publisher)
+    log.say("one")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.path.stat().st_size, hard))
+    try:
+        for _ in range(3):
+            log.say("lost")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    log.say("two")
+    log.say("three")
+    assert words(log.path) == ["one", "two", "lost", "three"]
+    assert "; 3 events were lost" in log.path.read_text()

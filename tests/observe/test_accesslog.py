@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import active_count
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import A, record
+from stories import A, Story, record
 from zope.interface.verify import verifyObject
 
 from lbproxy import Backend, IConnectionObserver
@@ -120,3 +121,18 @@ def test_stdout(capfd) -> None:
     log.closed(record())
     log.close()
     assert capfd.readouterr().out == line(record())
+
+
+def test_stopped(tmp_path: Path) -> None:
+    """When a balancer has stopped all lines are written, and no thread is left."""
+    path = tmp_path / "access.log"
+    before = active_count()
+    story = Story(A, process=f'[log]\naccess = "{path}"')
+    assert active_count() == before + 1
+    for _ in range(3):
+        story.client(b"x")
+    story.stop()
+    assert [each.split()[-1] for each in path.read_text().splitlines()] == [
+        "drained"
+    ] * 3
+    assert active_count() == before
