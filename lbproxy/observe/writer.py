@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections import deque
 from contextlib import suppress
 from threading import Event, Lock, Thread
@@ -74,6 +75,8 @@ class Writer:
         self._troubled = False
         self._thread = Thread(target=self._run, name="lbproxy-log", daemon=True)
         self._thread.start()
+        # For a program that ends without stopping its services.
+        atexit.register(self.close)
 
     def put(self, line: bytes) -> None:
         """
@@ -103,6 +106,7 @@ class Writer:
         Write what is left, and close the file.  That takes a second at most; what
         is not taken until then is lost.
         """
+        atexit.unregister(self.close)
         self._closing = monotonic()
         self._hurry.set()
         self._wake.set()
