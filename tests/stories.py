@@ -92,6 +92,7 @@ class Story:
         pool: str = "",
         process: str = "",
         members: str = "",
+        log: str = "none",
         observers: Iterable[IConnectionObserver] = (),
         **arguments,
     ) -> None:
@@ -101,8 +102,10 @@ class Story:
             self.network.backend(*self._address(each)) for each in backends
         ]
         named = () if members else backends
-        text = configured(*named, listener=listener, pool=pool, process=process)
-        text += members
+        text = (
+            configured(*named, listener=listener, pool=pool, process=process, log=log)
+            + members
+        )
         self.balancer = LoadBalancer(
             self.network,
             configurationFromText(text, "story"),

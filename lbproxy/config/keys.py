@@ -44,7 +44,7 @@ LISTENER = Table(
         *("allow", "bandwidth-per-connection", "client-hello-timeout"),
         *("connection-rate-per-client", "deny", "max-connections"),
         *("max-connections-per-client", "proxy-header-timeout", "proxy-protocol"),
-        *("require-tls", "routes", "socket-group", "socket-owner", "tls"),
+        *("require-tls", "routes", "tls"),
         "trusted-proxies",
     ),
 )

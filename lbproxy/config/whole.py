@@ -101,7 +101,7 @@ def _requireSocket(values: Mapping[str, Any]) -> None:
     if any(listen.startswith("unix:") for listen in values["listen"]):
         return
     for key, attribute in ("owner", "socketOwner"), ("group", "socketGroup"):
-        if values[attribute] is not None:
+        if values.get(attribute) is not None:
             place = values["place"].key(f"socket-{key}")
             raise place.lack("no endpoint of this listener is a UNIX socket")
 

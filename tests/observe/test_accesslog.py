@@ -127,7 +127,7 @@ def test_stopped(tmp_path: Path) -> None:
     """When a balancer has stopped all lines are written, and no thread is left."""
     path = tmp_path / "access.log"
     before = active_count()
-    story = Story(A, process=f'[log]\naccess = "{path}"')
+    story = Story(A, log=str(path))
     assert active_count() == before + 1
     for _ in range(3):
         story.client(b"x")
