@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 
@@ -18,6 +19,15 @@ _SAYINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (
         re.compile(r"unexpected keyword argument '(.*?)'"),
         lambda found: f'"{found[1]}" is not known to it',
+    ),
+    (
+        # OpenSSL.SSL's, by way of CertificateOptions.
+        re.compile(r"unrecognized keyword arguments present', \['(.*?)'"),
+        lambda found: f'"{found[1]}" is not known to it',
+    ),
+    (
+        re.compile(r"module '(.*?)' has no attribute '(.*?)'"),
+        lambda found: f'{found[1]} has no "{found[2]}"',
     ),
     (
         re.compile(r"multiple values for argument '(.*?)'"),
@@ -46,19 +56,39 @@ def cause(error: BaseException) -> str:
     @param error: From code that is not ours; anything at all.
     """
     said = str(error)
-    if isinstance(error, TypeError | ValueError):
+    if isinstance(error, TypeError | ValueError | AttributeError):
         for pattern, saying in _SAYINGS:
             if found := pattern.search(said):
                 return saying(found)
     if isinstance(error, CertificateError | TLSError):
-        return f"the certificate or the key cannot be read: {said}"
+        return f"the certificate or the key cannot be read: {_words(error)}"
     if isinstance(error, OSError) and error.strerror:
-        return (
-            f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-        )
+        path = _path(error)
+        return f"{error.strerror}: {path}" if path else error.strerror
     if not said and error.__context__ is not None:
         # Twisted wraps what a directory listing raised in an empty error.
         return cause(error.__context__)
     if isinstance(error, ValueError) and said:
         return said
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _path(error: OSError) -> object:
+    """What an error of the system is about."""
+    link = error.filename2
+    if link is None:
+        return error.filename
+    # Twisted locks a UNIX socket by a link from beside it to its process id.
+    directory = os.path.dirname(link)
+    return link if os.path.isdir(directory) else directory
+
+
+def _words(error: Exception) -> str:
+    """What OpenSSL says: its errors hold a list of libraries, functions, reasons."""
+    queue = error.args[0] if error.args else ""
+    if not isinstance(queue, list):
+        return str(error)
+    reasons = {str(each[-1]) for each in queue if each}
+    if reasons <= {"no start line", "unsupported"}:
+        return "it is not PEM"
+    return ", ".join(sorted(reasons))

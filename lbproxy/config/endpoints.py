@@ -26,6 +26,7 @@ from ..words.description import Description
 from .causes import cause
 from .hosts import HostFault, clientHostFault, serverHostFault
 from .place import Place, knownOnes
+from .spellings import likelyClient, likelyServer
 
 _SERVER = Place("server endpoint")
 _CLIENT = Place("client endpoint")
@@ -80,7 +81,7 @@ def clientEndpoint(
     @param place: Where it was written.
     @raise ConfigurationError: If there can be no such endpoint.
     """
-    description = _parsed(text, place)
+    description = _parsed(text, place, likelyClient)
     _checkHosts(clientHostFault(text), text, place)
     endpoint: IStreamClientEndpoint
     endpoint = _made(clientFromString, reactor, text, text, place)
@@ -129,20 +130,28 @@ def withBacklog(text: str, backlog: int) -> str:
 
 
 def _parsedServer(text: str, place: Place) -> Description:
-    description = _parsed(text, place)
+    description = _parsed(text, place, likelyServer)
     if _kind(description) == _HAPROXY:
         raise place.refuse(text, _NO_HAPROXY)
     return description
 
 
-def _parsed(text: str, place: Place) -> Description:
+def _parsed(
+    text: str, place: Place, likely: Callable[[str], str | None]
+) -> Description:
     try:
         description = Description.parse(text)
     except ValueError as error:
         raise place.refuse(text, str(error)) from None
     if description.positional[:1] in ((), ("",)):
-        raise place.refuse(text, "it does not begin with a kind of endpoint")
+        raise place.refuse(text, _kindless(likely(text)))
     return description
+
+
+def _kindless(spelling: str | None) -> str:
+    # In single quotes a backslash is itself, both in TOML and in a shell.
+    hint = f": '{spelling}'" if spelling else ""
+    return f"it does not begin with a kind of endpoint{hint}"
 
 
 def _kind(description: Description) -> str:
@@ -166,8 +175,12 @@ def _made(
         # A third party's parser may raise anything at all.
         reason = cause(error)
         if unknown := _UNKNOWN_KIND.search(reason):
-            known = knownOnes(_kinds(parse is serverFromString))
+            serving = parse is serverFromString
+            spelling = (likelyServer if serving else likelyClient)(text)
+            known = knownOnes(_kinds(serving))
             reason = f'unknown kind of endpoint "{unknown[1]}"; {known}'
+            if spelling:
+                reason = _kindless(spelling)
         elif isinstance(error, LookupError) and _SYSTEMD.match(text):
             reason = "systemd has passed no such descriptor to this process"
         raise place.refuse(text, reason) from None
@@ -214,7 +227,7 @@ def _checkClient(description: Description, text: str, place: Place) -> None:
         if "" in (*arguments[:1], *_some(named, "host")):
             raise place.refuse(text, "the host is missing")
         for inner in _some(named, "endpoint"):
-            _checkClient(_parsed(inner, place), text, place)
+            _checkClient(_parsed(inner, place, likelyClient), text, place)
     if kind == "unix":
         _checkPath([*arguments[:1], *_some(named, "path")], text, place)
 

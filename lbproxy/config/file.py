@@ -12,6 +12,11 @@ from .whole import configurationFromMapping
 _MARK = "\ufeff"
 """The byte order mark, which some editors write before the text."""
 
+_QUOTES = (
+    r"; in double quotes each backslash is written twice, in single quotes once: "
+    r"'tcp:\:\:1:9001'"
+)
+
 
 def loadConfiguration(path: str) -> Configuration:
     """
@@ -50,5 +55,6 @@ def configurationFromText(text: str, source: str) -> Configuration:
         raise ConfigurationError(f"{source}: is nested too deeply") from None
     except ValueError as error:
         # TOMLDecodeError, or a number with more digits than int reads.
-        raise ConfigurationError(f"{source}: is not TOML: {error}") from None
+        hint = _QUOTES if "Unescaped '\\'" in str(error) else ""
+        raise ConfigurationError(f"{source}: is not TOML: {error}{hint}") from None
     return configurationFromMapping(document, source)

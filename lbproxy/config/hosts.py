@@ -8,6 +8,7 @@ listens.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 
 from attrs import evolve, frozen
@@ -209,11 +210,25 @@ def _isPlain(host: str) -> bool:
 
 def _isLookedUp(host: str) -> bool:
     """Whether a resolver can be asked for it, or need not be."""
-    if not host.isascii() or isIPv6Address(host):
-        # Resolvers differ in what they make of other alphabets.
+    if isIPv6Address(host):
         return True
     labels = host.removesuffix(".").split(".") if host else []
+    if not host.isascii():
+        # Resolvers differ in what they make of other alphabets.
+        return all(labels)
+    if labels and labels[-1].isdecimal() and not _isIPv4Address(host):
+        # No top-level domain is a number (RFC 3696, section 2).
+        return False
     return all(1 <= len(label) <= 63 for label in labels)
+
+
+def _isIPv4Address(host: str) -> bool:
+    """Whether it is one, also in the short forms that resolvers take: 127.1."""
+    try:
+        socket.inet_aton(host)
+    except OSError:
+        return False
+    return True
 
 
 def _replaced(fields: list[Field], start: int, end: int, right: list[Field]) -> str:

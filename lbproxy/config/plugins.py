@@ -8,10 +8,14 @@ ours becomes one line here.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from inspect import iscoroutine, signature
 from json import loads
+from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
@@ -29,6 +33,7 @@ from .model import PickerChoice
 from .place import ConfigurationError, Place, knownHint, knownOnes
 
 _PYTHON = "python:"
+_EXPECTED = 'expected "python:package.module.Attribute"'
 _PLAIN = re.compile(r"0|-?[1-9][0-9]{0,99}|true|false")
 _PICKER = Place("picker")
 _ROUTER = Place("router")
@@ -121,7 +126,7 @@ def namedRouter(text: str, place: Place = _ROUTER) -> IRouter:
     """
     blame = _Blame(place, text)
     if not text.startswith(_PYTHON):
-        raise blame.refuse('expected "python:package.module.Attribute"')
+        raise blame.refuse(_EXPECTED)
     found = _named(text, blame)
     router: IRouter
     if isinstance(found, type):
@@ -159,7 +164,30 @@ class _Blame:
 
 def _named(text: str, blame: _Blame) -> Any:
     name = text.removeprefix(_PYTHON)
-    return blame.call(f"{name} cannot be imported", namedAny, name)
+    package = name.partition(".")[0]
+    if not package:
+        raise blame.refuse(_EXPECTED)
+    complaint = f"{name} cannot be imported"
+    if package not in sys.modules:
+        found = find_spec(package)
+        if found is None:
+            raise blame.refuse(f"{complaint}: looked for in {', '.join(_path())}")
+        if found.origin:
+            complaint += f" from {found.origin}"
+    elif origin := getattr(sys.modules[package], "__file__", None):
+        complaint += f" from {origin}"
+    return blame.call(complaint, namedAny, name)
+
+
+def _path() -> Iterable[str]:
+    """Where modules are looked for that are not Python's own."""
+    own = Path(os.__file__).parent
+    places = dict.fromkeys(str(Path(each).absolute()) for each in sys.path)
+    return [
+        each
+        for each in places
+        if Path(each).is_dir() and Path(each) not in (own, own / "lib-dynload")
+    ]
 
 
 def _factory(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from OpenSSL.crypto import Error as CertificateError
 from OpenSSL.SSL import Error as TLSError
 from twisted.python.filepath import FilePath, UnlistableError
 
@@ -30,6 +32,12 @@ def takes(port: int) -> None:
         (lambda: int("a"), '"a" is not a whole number'),
         (lambda: int("9", 8), '"9" is not an octal number'),
         (lambda: Path("/nowhere").read_text(), "No such file or directory: /nowhere"),
+        (
+            lambda: Path("/nowhere/x.lock").symlink_to("26033"),
+            "No such file or directory: /nowhere",
+        ),
+        (lambda: Path("/dev/null").symlink_to("26033"), "File exists: /dev/null"),
+        (lambda: json.nothing, 'json has no "nothing"'),
         (lambda: {}["a"], "KeyError: 'a'"),
         (lambda: [].pop(), "IndexError: pop from empty list"),
     ],
@@ -52,6 +60,14 @@ def test_whatPythonRaises(attempt: Callable[[], object], said: str) -> None:
         (
             TLSError("no start line"),
             "the certificate or the key cannot be read: no start line",
+        ),
+        (
+            CertificateError([("x509", "", "no start line")]),
+            "the certificate or the key cannot be read: it is not PEM",
+        ),
+        (
+            TLSError([("x509", "", "key values mismatch")]),
+            "the certificate or the key cannot be read: key values mismatch",
         ),
         (SystemExit(2), "SystemExit: 2"),
     ],

@@ -96,6 +96,11 @@ def test_goodClient(text: str) -> None:
         ("unix:/x:mode=9", '"9" is not an octal number'),
         ("ssl:443:privateKey=/nowhere.pem", "No such file or directory: /nowhere.pem"),
         ("ssl:443:privateKey=/", "Is a directory: /"),
+        ("ssl:443:privateKey=PEM:sslmethod=x", 'OpenSSL.SSL has no "x"'),
+        (
+            "ssl:443:privateKey=/dev/null",
+            "the certificate or the key cannot be read: it is not PEM",
+        ),
         ("tls:/nowhere:443", '"/nowhere" is not a directory'),
         ("tls:path=/nowhere", '"/nowhere" is not a directory'),
         ("tls:443", '"443" is not a directory'),
@@ -115,7 +120,7 @@ def test_goodClient(text: str) -> None:
 )
 def test_badServer(text: str, reason: str, tmp_path: Path) -> None:
     """The key, the description and the cause are named, in words of the file."""
-    text = text.replace("DIRECTORY", str(tmp_path))
+    text = text.replace("DIRECTORY", str(tmp_path)).replace("PEM", "/dev/null")
     with pytest.raises(ConfigurationError) as raised:
         checkServerDescription(MemoryReactorClock(), text, LISTEN)
     assert str(raised.value) == str(LISTEN.refuse(text, reason))
@@ -150,6 +155,7 @@ def test_badServer(text: str, reason: str, tmp_path: Path) -> None:
             "tls:localhost:443:certificate=/nowhere.pem",
             "No such file or directory: /nowhere.pem",
         ),
+        ("tls:localhost:443:verify=no", '"verify" is not known to it'),
         (
             "tls:localhost:443:trustRoots=/nowhere",
             "No such file or directory: /nowhere",
@@ -193,7 +199,7 @@ def test_haproxyIsRefused(text: str) -> None:
         )
 
 
-@pytest.mark.parametrize("text", ["8080", "localhost:80", "fd:3"])
+@pytest.mark.parametrize("text", ["fd:3", "carrier-pigeon:8080", "shop.example:80"])
 def test_unknownKindOfServer(text: str) -> None:
     """Who forgot the kind, as older tools allowed, sees which there are."""
     with pytest.raises(ConfigurationError) as raised:

@@ -280,6 +280,14 @@ def test_badRest(rest: str, line: str) -> None:
             "is not TOML: Invalid value (at end of document)",
         ),
         ("a = " + "[" * 9999, "is nested too deeply"),
+        (
+            r'[pool.web]\nbackends = ["tcp:\:\:1:9001"]'.replace("\\n", "\n"),
+            (
+                r"is not TOML: Unescaped '\' in a string (at line 2, column 20); in "
+                r"double quotes each backslash is written twice, in single quotes "
+                r"once: 'tcp:\:\:1:9001'"
+            ),
+        ),
     ],
 )
 def test_badFile(text: str, line: str) -> None:
