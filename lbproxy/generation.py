@@ -262,13 +262,17 @@ class Generation:
         )
         place = listener.place.key("listen")
         for description in listener.listen:
+            name = description
+            while name in self._listening:
+                name += " again"  # tcp:0 is another port each time.
             port = process.ports.take(
                 description,
                 listener.backlog,
                 place,
                 partial(ListenerFactory, listener.name, policy, self.sessions),
+                name,
             )
-            self._listening.append(description)
+            self._listening.append(name)
             port.factory.use(listener.name, policy, self.sessions)
             port.whenOpen(partial(self._portOpened, listener))
 

@@ -123,10 +123,13 @@ class Ports:
         backlog: int,
         place: Place,
         make: Callable[[], ListenerFactory],
+        name: str | None = None,
     ) -> OpenPort:
         """
         Hold the port of a description; it is opened if nobody holds it yet.
 
+        @param name: By which it is held and released; the description, unless a
+            generation listens on it several times, as it may on C{tcp:0}.
         @param backlog: Unless the description names one.
         @param place: Where the description was written.
         @param make: Makes the factory of a port that is opened.
@@ -141,15 +144,15 @@ class Ports:
             port.listen(endpoint)
             return port
 
-        return self._holdings.take(description, opened)
+        return self._holdings.take(name or description, opened)
 
-    def release(self, description: str) -> Deferred[Any]:
+    def release(self, name: str) -> Deferred[Any]:
         """
         Let go of a port; it is closed if nobody holds it any more.
 
         @return: Fires when that is done.
         """
-        port = self._holdings.release(description)
+        port = self._holdings.release(name)
         return succeed(None) if port is None else port.close()
 
 

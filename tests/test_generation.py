@@ -220,3 +220,16 @@ def test_cancellerThatRaises(plugin: str, loggedFailures) -> None:
     story.client(b"x")
     story.stop()
     assert loggedFailures
+
+
+def test_anyFreePortTwice() -> None:
+    """Two listeners on C{tcp:0} are two ports, both closed by the stop."""
+    from twisted.internet import reactor
+
+    listen = ["tcp:0:interface=127.0.0.1"] * 2
+    balancer = LoadBalancer.fromEndpoints(reactor, listen, ["tcp:127.0.0.1:9"])
+    balancer.startService()
+    assert len({each.port for each in balancer.addresses}) == 2
+    assert held(balancer)[0] == 2
+    balancer.stopService()
+    assert held(balancer) == (0, 0, 0)

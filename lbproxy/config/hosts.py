@@ -96,6 +96,42 @@ def serverHostFault(text: str) -> HostFault | None:
     return _fault(fieldsOf(text), _SERVERS)
 
 
+def dialledHost(text: str) -> str | None:
+    """
+    The host that a client endpoint connects to, if its kind has one.
+
+    @param text: A description that can be taken apart.
+    """
+    fields = fieldsOf(text)
+    kind = _CLIENTS.get(_kindOf(fields))
+    if kind is None:
+        return None
+    nested = _index(fields, "endpoint", _NESTED) if kind.takesNames else None
+    if nested is not None:
+        return dialledHost(fields[nested][1])
+    at = _index(fields, "host", kind.hosts["host"])
+    return None if at is None else fields[at][1]
+
+
+def interfaceAndPort(text: str) -> tuple[str, int] | None:
+    """
+    Where a server endpoint listens, if its kind has a port: the interface, which
+    is empty for all of IPv4, and the port.
+
+    @param text: A description; nothing is said of one that is not right.
+    """
+    try:
+        fields = fieldsOf(text)
+        kind = _SERVERS[_kindOf(fields)]
+        port = _index(fields, "port", kind.port)
+        at = _index(fields, "interface", kind.hosts["interface"])
+        default = "::" if kind is _SERVERS["tcp6"] else ""
+        number = int(fields[port][1]) if port is not None else -1
+    except (KeyError, ValueError):
+        return None
+    return (default if at is None else fields[at][1]), number
+
+
 def _fault(fields: list[Field], kinds: Mapping[str, _Kind]) -> HostFault | None:
     kind = kinds.get(_kindOf(fields))
     if kind is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..words.options import made
+from .collisions import ListeningAddress
 from .keys import DOCUMENT
 from .model import (
     Configuration,
@@ -51,14 +52,7 @@ def configurationAt(document: Mapping[str, object], place: Place) -> Configurati
         ((each.name, each.place.key("name")) for each in listeners),
         "another listener has this name",
     )
-    _requireDistinct(
-        (
-            (listen, each.place.key("listen"))
-            for each in listeners
-            for listen in each.listen
-        ),
-        "this is listened on already",
-    )
+    _requireApart(listeners)
     return Configuration(
         made(ProcessOptions, process), values["log"]["access"], listeners, pools
     )
@@ -104,6 +98,21 @@ def _requireSocket(values: Mapping[str, Any]) -> None:
         if values.get(attribute) is not None:
             place = values["place"].key(f"socket-{key}")
             raise place.lack("no endpoint of this listener is a UNIX socket")
+
+
+def _requireApart(listeners: Iterable[ListenerConfiguration]) -> None:
+    """No two endpoints may listen at one address; any free port is never one."""
+    seen: dict[int | None, list[tuple[ListeningAddress, str]]] = {}
+    for listener in listeners:
+        for listen in listener.listen:
+            address = ListeningAddress.of(listen)
+            others = seen.setdefault(address.port, [])
+            for other, text in others:
+                if address.meets(other):
+                    by = "" if text == listen else f', by "{text}"'
+                    reason = f"this is listened on already{by}"
+                    raise listener.place.key("listen").refuse(listen, reason)
+            others.append((address, listen))
 
 
 def _requireDistinct(found: Iterable[tuple[str, Place]], reason: str) -> None:

@@ -1,0 +1,79 @@
+"""Which server endpoints cannot listen at the same time, however they are spelled."""
+
+from __future__ import annotations
+
+import os
+import socket
+from ipaddress import ip_address
+
+from attrs import frozen
+
+from ..words.description import Description
+from .hosts import interfaceAndPort
+
+_EVERYWHERE = "::"
+"""All of IPv6, and of IPv4 too: Twisted leaves Linux's IPV6_V6ONLY off."""
+
+_IPV4 = ""
+"""All of IPv4."""
+
+
+@frozen
+class ListeningAddress:
+    """
+    Where a server endpoint listens.
+
+    @ivar host: In one spelling for each: an IP address or a name, empty for all
+        of IPv4; for a UNIX socket its path, and for a kind of which no more is
+        known the description.
+    @ivar port: L{None} where there is none.
+    """
+
+    host: str
+    port: int | None = None
+
+    @classmethod
+    def of(cls, text: str) -> ListeningAddress:
+        """The address of a description, be it right or not."""
+        found = interfaceAndPort(text)
+        if found is not None:
+            return cls(_host(found[0]), found[1])
+        path = socketPath(text)
+        return cls(text) if path is None else cls(os.path.abspath(path))
+
+    def meets(self, other: ListeningAddress) -> bool:
+        """Whether not both of them can be listened on."""
+        if self.port != other.port or self.port == 0:
+            return False
+        if self.host == other.host:
+            return True
+        if self.port is None:
+            return False
+        hosts = {self.host, other.host}
+        if _IPV4 in hosts:
+            return not any(":" in each for each in hosts - {_EVERYWHERE})
+        return _EVERYWHERE in hosts
+
+
+def socketPath(text: str) -> str | None:
+    """The path of a UNIX server endpoint."""
+    try:
+        description = Description.parse(text)
+    except ValueError:
+        return None
+    kind, path, *_ = (*description.positional, "", "")
+    if kind.lower() != "unix":
+        return None
+    return description.named.get("address", path) or None
+
+
+def _host(interface: str) -> str:
+    try:
+        host = str(ip_address(interface))
+    except ValueError:
+        try:
+            # A short form, such as 127.1.
+            host = socket.inet_ntoa(socket.inet_aton(interface))
+        except (OSError, UnicodeError):
+            host = interface.lower()
+    return _IPV4 if host == "0.0.0.0" else host
