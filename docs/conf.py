@@ -10,15 +10,31 @@ from sphinx.application import Sphinx
 _HERE = Path(__file__).resolve().parent
 
 # The reference is rendered from this checkout, not from what may be installed.
-sys.path.insert(0, str(_HERE.parent))
+sys.path[:0] = [str(_HERE.parent), str(_HERE)]
 
 from lbproxy import __version__  # noqa: E402 (only now is it found)
 
 project = "lbproxy"
 release = __version__
 
+extensions = ["pydoctor.sphinx_ext.build_apidocs", "sphinx.ext.intersphinx"]
+# The API reference, from docstrings in epytext.
+pydoctor_args = [
+    "--project-name=lbproxy",
+    f"--project-version={release}",
+    "--project-url=../index.html",
+    "--docformat=epytext",
+    "--system-class=apilinks.LinkedSystem",
+    "--privacy=HIDDEN:lbproxy.__main__",
+    "--html-output={outdir}/api",
+    str(_HERE.parent / "lbproxy"),
+]
+# Where a page links to for what is in it.
+pydoctor_url_path = "api/"
+intersphinx_mapping: dict[str, object] = {}
+
 html_theme = "alabaster"
-nitpicky = False
+nitpicky = True
 # Quotes are part of what is shown: one copies them into a file.
 smartquotes = False
 # reference-keys.rst is part of reference.rst, not a page of its own.

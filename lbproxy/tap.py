@@ -186,7 +186,7 @@ class CommandLineService(MultiService):
 
 def makeService(options: Options) -> IService:
     """
-    The service of C{twistd lbproxy}, for L{IServiceMaker}.
+    Make the service of C{twistd lbproxy}.
 
     @raise SystemExit: If what the options ask for cannot be had.
     """

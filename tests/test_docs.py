@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 import shlex
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 from zope.interface.verify import verifyObject
 
+import lbproxy
 from lbproxy import Backend, IBackendPicker
 from lbproxy.balance.pool import Pool
 from lbproxy.config.file import configurationFromText
@@ -144,6 +147,28 @@ def test_contributing() -> None:
     files = [each for each in named if "NAME" not in each]
     assert len(files) > 20
     assert [each for each in files if not (ROOT / each).exists()] == []
+
+
+def test_programmingInterface() -> None:
+    """Its page leads to all that the package exports, and to nothing else."""
+    page = (ROOT / "docs" / "api.rst").read_text()
+    shown = re.findall(r":py:\w+:`lbproxy\.(\w+)`", page)
+    assert sorted(shown) == sorted({*lbproxy.__all__, "testing"} - {"__version__"})
+
+
+def docstrings() -> Iterator[tuple[str, str]]:
+    """Each docstring of what is installed, and where it is."""
+    for top in "lbproxy", "twisted":
+        for path in (ROOT / top).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                    where = f"{path.name}: {getattr(node, 'name', 'module')}"
+                    yield where, ast.get_docstring(node) or ""
+
+
+def test_docstringsAreEpytext() -> None:
+    """None is in the markup of the pages, which would be shown as it is written."""
+    assert [where for where, text in docstrings() if "``" in text] == []
 
 
 def test_quietest() -> None:

@@ -24,7 +24,7 @@ def ignoreOffers(endpoint: Any) -> None:
     Let a TLS listener serve its clients as if they had offered no protocols.
     What is not TLS, or has protocols of its own, is left as it is.
 
-    @param endpoint: An L{IStreamServerEndpoint} that does not listen yet.
+    @param endpoint: A server endpoint that does not listen yet.
     """
     options = getattr(endpoint, "_sslContextFactory", None)
     if isinstance(options, CertificateOptions) and not options._acceptableProtocols:

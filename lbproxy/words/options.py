@@ -31,15 +31,13 @@ class Option:
 
     @ivar parse: Turns what was written (a string from the command line, any
         TOML value from a file) into the option's value: any function, or a
-        parser of L{lbproxy.words.values} or L{lbproxy.words.units}.
+        parser of L{lbproxy.words.values} or L{lbproxy.words.units}.  It raises
+        L{ValueError} with one line that says what was expected.
     @ivar default: The value, already parsed, of an option that is not given.
     @ivar doc: One sentence for whoever writes the configuration.
     """
 
     parse: Callable[[object], object]
-    """
-    @raise ValueError: With one line that says what was expected.
-    """
     default: object
     doc: str
 

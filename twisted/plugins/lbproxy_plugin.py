@@ -1,4 +1,4 @@
-"""What lbproxy adds to Twisted: the command ``twistd lbproxy``, and its pickers."""
+"""What lbproxy adds to Twisted: the command C{twistd lbproxy}, and its pickers."""
 
 from __future__ import annotations
 
