@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-NAMES = ("core", "chaos")
+NAMES = ("core", "idle", "chaos")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,0 +1,115 @@
+"""What an idle connection costs a running balancer: memory and descriptors."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
+
+import psutil
+
+_PATIENCE = 60.0
+"""Seconds after which what is waited for will not come."""
+
+_SPARE = 100
+"""Descriptors that are not for connections."""
+
+
+class Keeper:
+    """A server on the loopback interface that accepts clients, and that is all."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port = self._listening.getsockname()[1]
+        self.kept: list[socket.socket] = []
+        Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            self.kept.append(self._listening.accept()[0])
+
+
+def _until(question: Callable[[], object]) -> None:
+    never = Event()
+    for _ in range(int(_PATIENCE / 0.02)):
+        if question():
+            return
+        never.wait(0.02)
+    raise SystemExit("the balancer does not get there")
+
+
+def measure(connections: int, directory: Path) -> None:
+    """
+    Start a balancer, open so many connections through it, and print what it has
+    more than before.
+    """
+    keeper = Keeper()
+    log = directory / "log"
+    command = [
+        *(sys.executable, "-m", "lbproxy", "--listen", "tcp:0:interface=127.0.0.1"),
+        *("--backend", f"tcp:127.0.0.1:{keeper.port}"),
+    ]
+
+    def listening() -> re.Match[str] | None:
+        return re.search(r" listens on 127\.0\.0\.1:(\d+)", log.read_text())
+
+    with ExitStack() as stack:
+        output = stack.enter_context(log.open("w"))
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+        stack.callback(process.wait)
+        stack.callback(process.terminate)
+        _until(listening)
+        found = listening()
+        assert found is not None
+        balancer = psutil.Process(process.pid)
+
+        def opened(count: int) -> tuple[int, int]:
+            """Open some more; the memory and the descriptors there are then."""
+            expected = len(keeper.kept) + count
+            for _ in range(count):
+                client = socket.create_connection(("127.0.0.1", int(found[1])))
+                stack.enter_context(client)
+            _until(lambda: len(keeper.kept) >= expected)
+            return balancer.memory_info().rss, balancer.num_fds()
+
+        start = balancer.memory_info().rss
+        # What the first connections need once is none of the others' cost.
+        memory, descriptors = opened(100)
+        after = opened(connections)
+    print(f"the process without connections, MB      {start / 1e6:10.1f}")
+    print(
+        f"an idle connection, kB                   "
+        f"{(after[0] - memory) / connections / 1e3:10.1f}"
+    )
+    print(
+        f"its descriptors                          "
+        f"{(after[1] - descriptors) / connections:10.1f}"
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """
+    Run the bench.
+
+    @return: The exit status.
+    """
+    parser = argparse.ArgumentParser(prog="python -m bench idle", description=__doc__)
+    parser.add_argument("--connections", type=int, default=5000)
+    connections = parser.parse_args(arguments).connections
+    needed = 2 * (connections + 100) + _SPARE
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        print(f"it needs {needed} descriptors, and may have {hard}", file=sys.stderr)
+        return 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    with TemporaryDirectory() as directory:
+        measure(connections, Path(directory))
+    return 0
