@@ -69,7 +69,8 @@ class IBackendPicker(Interface):
         @return: One of C{candidates}; or L{None} to refuse the connection; or
             an awaitable (L{twisted.internet.defer.Deferred} or coroutine) of
             either.  An awaitable is given C{pick-timeout}; the client may
-            leave while it is pending, and then it is cancelled.
+            leave while it is pending, and then it is cancelled.  Under asyncio's
+            reactor a coroutine may await what is asyncio's, too.
         """
 
 
@@ -122,6 +123,7 @@ class IRouter(Interface):
         @return: The name of a pool; or a L{Backend} that need not be in any
             pool; or L{None} to refuse; or an awaitable of one of these, which
             is given C{route-timeout} and is cancelled if the client leaves.
+            Under asyncio's reactor a coroutine may await what is asyncio's, too.
         """
 
 

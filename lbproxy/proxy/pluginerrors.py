@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..streams.wheel import Wheel
+from .wait import NeedsAsyncio, lacksLoop
 from .windows import Windows
 
 _WINDOW = 60.0
@@ -70,7 +71,7 @@ class PluginErrors:
         if fault not in self._told:
             if len(self._told) < _MOST:
                 self._told.add(fault)
-                self._log.failure("{plugin} failed", failure=failure, plugin=name)
+                self._tellFirst(name, failure)
                 return
             fault = Fault(name, fault.error, "")
         self._windows.admits(fault)
@@ -79,6 +80,14 @@ class PluginErrors:
         """Write the counts that are still to be written, and forget all places."""
         self._windows.close()
         self._told.clear()
+
+    def _tellFirst(self, name: str, failure: Failure) -> None:
+        if isinstance(failure.value, NeedsAsyncio) or lacksLoop(failure.value):
+            # Nothing is wrong with the plugin that a traceback would show.
+            text = str(NeedsAsyncio())
+            self._log.error("{plugin} failed: {error}", plugin=name, error=text)
+        else:
+            self._log.failure("{plugin} failed", failure=failure, plugin=name)
 
     def _more(self, fault: Fault, more: int) -> None:
         self._log.error(

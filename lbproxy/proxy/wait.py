@@ -4,11 +4,16 @@ Wait for something that may never come: a plugin's answer.
 A picker or router may answer at once or with an awaitable; it may raise, take
 for ever, or answer when that is of no use any more.  How long it may take is
 the watch's to know.
+
+A coroutine may await Deferreds with every reactor.  Under asyncio's it runs as a
+task, so that it may await what is asyncio's as well, or both by turns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from types import coroutine
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -17,6 +22,21 @@ from twisted.python.failure import Failure
 
 class Unanswered(Exception):
     """The answer did not come in time."""
+
+
+class NeedsAsyncio(Exception):
+    """A plugin wants asyncio's event loop, which does not run."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "it awaits what is asyncio's, which only the asyncio reactor can do "
+            "(twistd --reactor=asyncio)"
+        )
+
+
+def lacksLoop(error: BaseException | None) -> bool:
+    """Whether somebody was refused by asyncio because its event loop does not run."""
+    return isinstance(error, RuntimeError) and str(error) == "no running event loop"
 
 
 class Wait:
@@ -78,11 +98,97 @@ class Wait:
 def _deferred(awaitable: Awaitable[object]) -> Deferred[Any]:
     if isinstance(awaitable, Deferred):
         return awaitable
-    return Deferred.fromCoroutine(_await(awaitable))
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return Deferred.fromCoroutine(_await(awaitable))
+    task = loop.create_task(_awaitInTask(awaitable, loop))
+    if asyncio.iscoroutine(awaitable):
+        # Cancelled before its first step, it would be warned of as never awaited.
+        task.add_done_callback(lambda _: awaitable.close())
+    return Deferred.fromFuture(task)
 
 
 async def _await(awaitable: Awaitable[object]) -> object:
-    return await awaitable
+    try:
+        return await _passOn(awaitable, _refuse)
+    except RuntimeError as error:
+        if lacksLoop(error):
+            raise NeedsAsyncio from error
+        raise
+
+
+async def _awaitInTask(
+    awaitable: Awaitable[object], loop: asyncio.AbstractEventLoop
+) -> object:
+    def adapt(pending: object) -> object:
+        return _future(pending, loop) if isinstance(pending, Deferred) else pending
+
+    try:
+        return await _passOn(awaitable, adapt)
+    except (SystemExit, KeyboardInterrupt):
+        # In a task these would end the event loop, and the process with it.
+        return Failure()
+
+
+@coroutine
+def _passOn(
+    awaitable: Awaitable[object], adapt: Callable[[object], object]
+) -> Generator[object, object, object]:
+    """
+    Await something.
+
+    @param adapt: Called with all that it is suspended for; returns what whoever
+        runs this can be suspended for instead.
+    """
+    steps = awaitable.__await__()
+    step: Callable[[Any], object] = steps.send
+    argument: object = None
+    while True:
+        try:
+            pending = step(argument)
+        except StopIteration as stop:
+            return stop.value
+        try:
+            adapted = adapt(pending)
+            if isinstance(adapted, asyncio.Future) and adapted is not pending:
+                argument = yield from adapted
+            else:
+                argument = yield adapted
+            step = steps.send
+        except BaseException as error:
+            step, argument = steps.throw, error
+
+
+def _refuse(pending: object) -> object:
+    """Pass on what Twisted can be suspended for."""
+    if hasattr(pending, "_asyncio_future_blocking"):
+        raise NeedsAsyncio
+    return pending
+
+
+def _future(
+    deferred: Deferred[Any], loop: asyncio.AbstractEventLoop
+) -> asyncio.Future[None]:
+    """
+    A future that is done when a Deferred has fired, and cancels it if it is
+    cancelled itself; the Deferred keeps its result, for whoever awaits that.
+    """
+    future: asyncio.Future[None] = loop.create_future()
+
+    def fired(result: object) -> object:
+        if future.done():
+            return None  # It was cancelled: nobody awaits the result any more.
+        future.set_result(None)
+        return result
+
+    def done(future: asyncio.Future[None]) -> None:
+        if future.cancelled():
+            deferred.cancel()
+
+    deferred.addBoth(fired)
+    future.add_done_callback(done)
+    return future
 
 
 def _heard(failure: Failure) -> None:
