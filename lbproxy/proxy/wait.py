@@ -63,7 +63,7 @@ class Wait:
         self._answered: Callable[[object], object] | None = answered
         self._failed: Callable[[Failure], object] | None = failed
         self._troubled = troubled
-        self._deferred: Deferred[Any] | None = _deferred(awaitable)
+        self._deferred: Deferred[Any] | None = awaited(awaitable)
         self._deferred.addCallbacks(self._answer, self._fail)
 
     def cancel(self) -> None:
@@ -95,7 +95,8 @@ class Wait:
         return failure
 
 
-def _deferred(awaitable: Awaitable[object]) -> Deferred[Any]:
+def awaited(awaitable: Awaitable[object]) -> Deferred[Any]:
+    """Await something, whether it waits for Twisted or, where it can, for asyncio."""
     if isinstance(awaitable, Deferred):
         return awaitable
     try:

@@ -1,63 +1,28 @@
-"""
-A network in memory, for the tests of lbproxy and of what is written for it.
-
-A whole balancer runs on it, without a socket and without waiting::
-
-    network = MemoryNetwork()
-    backend = network.backend("10.0.0.1", 80)
-    balancer = LoadBalancer.fromEndpoints(network, ["tcp:8080"], ["tcp:10.0.0.1:80"])
-    balancer.startService()
-    client = network.client(8080)
-    client.send(b"hello")
-    network.settle()
-    assert backend.accepted[0].received == b"hello"
-
-Time passes when the test says so: L{MemoryNetwork} is a L{Clock}.
-
-It is all in one module, however long, because that is how tests import it.
-"""
+"""Connections in memory: the near end, a transport, and the far end."""
 
 from __future__ import annotations
 
-import errno
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from attrs import define, field
-from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import (
-    CannotListenError,
-    ConnectionAborted,
-    ConnectionDone,
-    ConnectionLost,
-    ConnectionRefusedError,
-    UserError,
-)
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
-    IConnector,
+    IAddress,
     IConsumer,
     IHalfCloseableProtocol,
-    IListeningPort,
     IProducer,
     IProtocol,
     IPushProducer,
-    IReactorTCP,
     ITCPTransport,
 )
-from twisted.internet.protocol import ClientFactory, Factory
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
-from zope.interface.verify import verifyObject
 
-from .interfaces import IBackendPicker, ICandidates
-from .streams.kinds import Kind, declare
-from .streams.stream import Facts
-from .streams.transports import TransportStream
-from .words.backend import Member
-from .words.connection import Address, Connection
+from ..streams.kinds import Kind, declare
+from ..streams.stream import Facts
+from ..streams.transports import TransportStream
 
 _END = object()
 _RESET = object()
@@ -79,7 +44,7 @@ class MemoryTransport:
     bufferSize = 65536
     offset = 0
 
-    def __init__(self, clock: Clock, host: IPv4Address, peer: IPv4Address) -> None:
+    def __init__(self, clock: Clock, host: IAddress, peer: IAddress) -> None:
         self.far = Far(self)
         self.aborted = False
         self.connected = False
@@ -106,11 +71,11 @@ class MemoryTransport:
 
     # What the protocol calls.
 
-    def getHost(self) -> IPv4Address:
+    def getHost(self) -> Any:
         """The near address."""
         return self._host
 
-    def getPeer(self) -> IPv4Address:
+    def getPeer(self) -> Any:
         """The far address."""
         return self._peer
 
@@ -295,6 +260,7 @@ class Far:
     @ivar closed: Whether the near side is gone.
     @ivar window: How many more bytes will be taken; L{None} is any number.
     @ivar failure: What sending to it fails with from now on, if it does.
+    @ivar heard: What to call whenever something has been taken, if anything.
     """
 
     def __init__(self, near: MemoryTransport) -> None:
@@ -304,6 +270,7 @@ class Far:
         self.closed = False
         self.window: int | None = None
         self.failure: OSError | None = None
+        self.heard: Callable[[], object] | None = None
         self._near = near
 
     def send(self, data: bytes) -> None:
@@ -321,6 +288,10 @@ class Far:
         self._near._incoming.append(_RESET)
         self._near._soon()
 
+    def later(self, seconds: float, act: Callable[[], object]) -> None:
+        """Do something after some time, unless the near side is gone by then."""
+        self._near._clock.callLater(seconds, lambda: self.closed or act())
+
     def stall(self) -> None:
         """Take nothing from now on."""
         self.window = 0
@@ -335,188 +306,6 @@ class Far:
         self.received += data[:taken]
         if self.window is not None:
             self.window -= taken
+        if taken and self.heard is not None:
+            self.heard()
         return taken
-
-
-@define(eq=False)
-class ScriptedBackend:
-    """
-    What listens, or does not, at one address.
-
-    @ivar answer: C{"accept"}, C{"refuse"}, or C{"hang"} for one that never
-        answers.
-    @ivar accepted: The far ends of the connections that were made to it.
-    @ivar dials: How many were tried.
-    """
-
-    answer: str = "accept"
-    accepted: list[Far] = field(factory=list)
-    dials: int = 0
-
-
-def _refused() -> ConnectionRefusedError:
-    return ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
-
-
-@implementer(IConnector)
-class _Connector:
-    def __init__(self, address: IPv4Address, factory: ClientFactory) -> None:
-        self._address = address
-        self._factory = factory
-        self.over = False
-
-    def disconnect(self) -> None:
-        self.stopConnecting()
-
-    def stopConnecting(self) -> None:
-        self.fail(UserError())
-
-    def connect(self) -> None:
-        raise RuntimeError("a connector of this network connects once")
-
-    def getDestination(self) -> IPv4Address:
-        return self._address
-
-    def fail(self, error: Exception) -> None:
-        if not self.over:
-            self.over = True
-            self._factory.clientConnectionFailed(self, Failure(error))
-
-
-@implementer(IListeningPort)
-class _Port:
-    def __init__(self, address: IPv4Address, close: Callable[[], object]) -> None:
-        self._address = address
-        self._close = close
-
-    def startListening(self) -> None:
-        """It does."""
-
-    def stopListening(self) -> Deferred[None]:
-        self._close()
-        return succeed(None)
-
-    def getHost(self) -> IPv4Address:
-        return self._address
-
-
-@implementer(IReactorTCP)
-class MemoryNetwork(Clock):
-    """A clock, and a network between addresses that exist in memory only."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._backends: dict[tuple[str, int], ScriptedBackend] = {}
-        self._listening: dict[int, Factory] = {}
-        self._clients = 0
-        self._names: dict[str, str] = {}
-
-    def backend(self, host: str, port: int) -> ScriptedBackend:
-        """What is at an address; there, nothing else is refused."""
-        return self._backends.setdefault((host, port), ScriptedBackend())
-
-    def alias(self, name: str, host: str) -> None:
-        """Let a host be known by another name too."""
-        self._names[name] = host
-
-    def client(self, port: int) -> Far:
-        """
-        Connect a client to a listening port.
-
-        @raise KeyError: If nothing listens there.
-        """
-        self._clients += 1
-        peer = IPv4Address("TCP", "192.0.2.1", 40000 + self._clients)
-        near = MemoryTransport(self, IPv4Address("TCP", "127.0.0.1", port), peer)
-        protocol = self._listening[port].buildProtocol(peer)
-        if protocol is None:
-            near.far.closed = True
-        else:
-            near.connect(protocol)
-        return near.far
-
-    def settle(self, seconds: float = 0.0) -> None:
-        """
-        Let some time pass, with all that happens in it at its own moment, and
-        then happen whatever takes no time.
-        """
-        until = self.seconds() + seconds
-        while self.calls and self.calls[0].getTime() <= until:
-            self.advance(max(0.0, self.calls[0].getTime() - self.seconds()))
-        self.advance(max(0.0, until - self.seconds()))
-
-    def listenTCP(
-        self, port: int, factory: Any, backlog: int = 50, interface: str = ""
-    ) -> IListeningPort:
-        """Let clients connect."""
-        if port in self._listening:
-            raise CannotListenError(interface, port, OSError(98, "Address in use"))
-        self._listening[port] = factory
-        factory.doStart()
-        address = IPv4Address("TCP", interface or "0.0.0.0", port)
-        return _Port(address, lambda: self._listening.pop(port, None))
-
-    def connectTCP(
-        self,
-        host: str,
-        port: int,
-        factory: Any,
-        timeout: float = 30,
-        bindAddress: object = None,
-    ) -> IConnector:
-        """Connect to what is at an address, in a moment."""
-        host = self._names.get(host, host)
-        backend = self._backends.get((host, port), ScriptedBackend("refuse"))
-        backend.dials += 1
-        address = IPv4Address("TCP", host, port)
-        connector = _Connector(address, factory)
-        factory.doStart()
-        factory.startedConnecting(connector)
-        if backend.answer == "refuse":
-            self.callLater(0, connector.fail, _refused())
-        elif backend.answer == "accept":
-            self.callLater(0, self._accept, backend, address, connector, factory)
-        return connector
-
-    def _accept(
-        self,
-        backend: ScriptedBackend,
-        address: IPv4Address,
-        connector: _Connector,
-        factory: ClientFactory,
-    ) -> None:
-        if connector.over:
-            return
-        connector.over = True
-        near = MemoryTransport(self, IPv4Address("TCP", "127.0.0.1", 39999), address)
-        protocol = factory.buildProtocol(address)
-        if protocol is None:
-            near.far.closed = True
-        else:
-            backend.accepted.append(near.far)
-            near.connect(protocol)
-
-
-def connectionFrom(host: str = "192.0.2.1", port: int = 40001) -> Connection:
-    """What is known about a client that has just come, for a picker or router."""
-    return Connection(1, "test", Address(host, port), Address("127.0.0.1", 8080), 0.0)
-
-
-def checkPicker(picker: IBackendPicker, candidates: ICandidates) -> Member:
-    """
-    Check what every picker that answers at once promises.
-
-    @param picker: Of the kind under test, not used before.
-    @param candidates: Whom it may choose from; not empty.
-    @return: Its first choice.
-    @raise AssertionError: If it breaks its promise.
-    """
-    verifyObject(IBackendPicker, picker)
-    before = list(candidates)
-    first = picker.pick(candidates, connectionFrom())
-    assert isinstance(first, Member), f"{first!r} is no member"
-    for number in range(2 * len(before)):
-        choice = picker.pick(candidates, connectionFrom(port=40001 + number))
-        assert choice in candidates, f"{choice!r} is no candidate"
-    assert list(candidates) == before, "a picker changed its candidates"
-    return first

@@ -1,0 +1,96 @@
+"""What is at an address of the network in memory, and how it behaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from attrs import define, field
+
+from .transports import Far
+
+
+@define(eq=False)
+class ScriptedBackend:
+    """
+    What listens, or does not, at one address.  It accepts and says nothing unless
+    it was told to do something else; what it is told holds for dials to come.
+
+    @ivar answer: C{"accept"}, C{"refuse"}, or C{"hang"} for one that never
+        answers.
+    @ivar delay: Seconds until a dial is answered.
+    @ivar accepted: The far ends of the connections that were made to it.
+    @ivar dials: How many were tried.
+    """
+
+    answer: Literal["accept", "refuse", "hang"] = "accept"
+    accepted: list[Far] = field(factory=list)
+    dials: int = 0
+    delay: float = 0.0
+    _begin: Callable[[Far], object] | None = None
+
+    def accepts(self, after: float = 0.0) -> None:
+        """
+        Accept what is dialled.
+
+        @param after: Seconds that each dial takes.
+        """
+        self.answer, self.delay, self._begin = "accept", after, None
+
+    def refuses(self, after: float = 0.0) -> None:
+        """
+        Refuse what is dialled.
+
+        @param after: Seconds that each dial takes.
+        """
+        self.answer, self.delay = "refuse", after
+
+    def hangs(self) -> None:
+        """Never answer a dial."""
+        self.answer = "hang"
+
+    def stalls(self) -> None:
+        """Accept, and take nothing."""
+        self.accepts()
+        self._begin = Far.stall
+
+    def resets(self, after: float | None = None) -> None:
+        """
+        Accept, and reset each connection.
+
+        @param after: Seconds after the first bytes have come; at once when the
+            connection is made, if not given.
+        """
+        self.accepts()
+        if after is None:
+            self._begin = Far.reset
+        else:
+            self._begin = lambda far: _onceHeard(far, after, far.reset)
+
+    def replies(self, answer: bytes, after: float = 0.0) -> None:
+        """
+        Accept, and when the first bytes have come answer and end the stream.
+
+        @param after: Seconds after they have come.
+        """
+
+        def reply(far: Far) -> None:
+            far.send(answer)
+            far.end()
+
+        self.accepts()
+        self._begin = lambda far: _onceHeard(far, after, lambda: reply(far))
+
+    def take(self, far: Far) -> None:
+        """Begin a connection; the network calls this when it is made."""
+        self.accepted.append(far)
+        if self._begin is not None:
+            self._begin(far)
+
+
+def _onceHeard(far: Far, after: float, act: Callable[[], object]) -> None:
+    def heard() -> None:
+        far.heard = None
+        far.later(after, act)
+
+    far.heard = heard

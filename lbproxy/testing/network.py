@@ -1,0 +1,236 @@
+"""A network in memory, which is a reactor to the balancer that runs on it."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import (
+    CannotListenError,
+    ConnectionRefusedError,
+    UserError,
+)
+from twisted.internet.interfaces import (
+    IAddress,
+    IConnector,
+    IListeningPort,
+    IReactorTCP,
+    IReactorUNIX,
+)
+from twisted.internet.protocol import ClientFactory, Factory
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from .backends import ScriptedBackend
+from .transports import Far, MemoryTransport
+
+
+def _refused() -> ConnectionRefusedError:
+    return ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+
+def _ip(host: str, port: int) -> IPv4Address | IPv6Address:
+    kind = IPv6Address if ":" in host else IPv4Address
+    return kind("TCP", host, port)
+
+
+@implementer(IConnector)
+class _Connector:
+    def __init__(self, address: IAddress, factory: ClientFactory) -> None:
+        self._address = address
+        self._factory = factory
+        self.over = False
+
+    def disconnect(self) -> None:
+        self.stopConnecting()
+
+    def stopConnecting(self) -> None:
+        self.fail(UserError())
+
+    def connect(self) -> None:
+        raise RuntimeError("a connector of this network connects once")
+
+    def getDestination(self) -> IAddress:
+        return self._address
+
+    def fail(self, error: Exception) -> None:
+        if not self.over:
+            self.over = True
+            self._factory.clientConnectionFailed(self, Failure(error))
+
+
+@implementer(IListeningPort)
+class _Port:
+    def __init__(self, address: IAddress, close: Callable[[], object]) -> None:
+        self._address = address
+        self._close = close
+
+    def startListening(self) -> None:
+        """It does."""
+
+    def stopListening(self) -> Deferred[None]:
+        self._close()
+        return succeed(None)
+
+    def getHost(self) -> IAddress:
+        return self._address
+
+
+@implementer(IReactorTCP, IReactorUNIX)
+class MemoryNetwork(Clock):
+    """
+    A clock, and a network between addresses that exist in memory only.
+
+    A UNIX socket is a path, of which nothing is on disk; but C{--check} and a start
+    look whether its directory is there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._backends: dict[tuple[str, int | None], ScriptedBackend] = {}
+        self._listening: dict[int | str, Factory] = {}
+        self._clients = 0
+        self._names: dict[str, str] = {}
+
+    def backend(self, host: str, port: int | None = None) -> ScriptedBackend:
+        """
+        The backend at an address; it is made when it is first asked for.  A dial to
+        an address that was never asked for is refused.
+
+        @param host: An IP address, or the path of a UNIX socket.
+        @param port: L{None} for a UNIX socket.
+        """
+        return self._backends.setdefault((host, port), ScriptedBackend())
+
+    def alias(self, name: str, host: str) -> None:
+        """Let a host be known by another name too."""
+        self._names[name] = host
+
+    def client(self, port: int | str, host: str = "192.0.2.1") -> Far:
+        """
+        Connect a client to a listening port.
+
+        @param port: Its number, or the path of a UNIX socket.
+        @param host: The client's IP address; of no meaning on a UNIX socket.
+        @raise KeyError: If nothing listens there.
+        """
+        self._clients += 1
+        local: IAddress
+        peer: IAddress
+        if isinstance(port, str):
+            local, peer = UNIXAddress(port), UNIXAddress("")
+        else:
+            local = _ip("::1" if ":" in host else "127.0.0.1", port)
+            peer = _ip(host, 40000 + self._clients)
+        near = MemoryTransport(self, local, peer)
+        protocol = self._listening[port].buildProtocol(peer)
+        if protocol is None:
+            near.far.closed = True
+        else:
+            near.connect(protocol)
+        return near.far
+
+    def settle(self, seconds: float = 0.0) -> None:
+        """
+        Advance the clock, stopping at each call that is due on the way, and make
+        all calls that are due.
+
+        @param seconds: 0 for what is due at once only.
+        """
+        until = self.seconds() + seconds
+        while self.calls and self.calls[0].getTime() <= until:
+            self.advance(max(0.0, self.calls[0].getTime() - self.seconds()))
+        self.advance(max(0.0, until - self.seconds()))
+
+    # IReactorTCP.
+
+    def listenTCP(
+        self, port: int, factory: Any, backlog: int = 50, interface: str = ""
+    ) -> IListeningPort:
+        """Let clients connect."""
+        return self._listen(port, factory, _ip(interface or "0.0.0.0", port), interface)
+
+    def connectTCP(
+        self,
+        host: str,
+        port: int,
+        factory: Any,
+        timeout: float = 30,
+        bindAddress: object = None,
+    ) -> IConnector:
+        """Connect to the backend at an address, in a moment."""
+        host = self._names.get(host, host)
+        return self._connect((host, port), _ip(host, port), factory)
+
+    # IReactorUNIX.
+
+    def listenUNIX(
+        self,
+        address: str,
+        factory: Any,
+        backlog: int = 50,
+        mode: int = 0o666,
+        wantPID: bool = False,
+    ) -> IListeningPort:
+        """Let clients connect."""
+        return self._listen(address, factory, UNIXAddress(address), address)
+
+    def connectUNIX(
+        self, address: str, factory: Any, timeout: float = 30, checkPID: bool = False
+    ) -> IConnector:
+        """
+        Connect to the backend at a path, in a moment.  As with a real one, what is
+        not answered at once is taken for a backlog that is full.
+        """
+        return self._connect((address, None), UNIXAddress(address), factory)
+
+    def _listen(
+        self, at: int | str, factory: Any, address: IAddress, interface: str
+    ) -> IListeningPort:
+        if at in self._listening:
+            taken = OSError(errno.EADDRINUSE, "Address in use")
+            raise CannotListenError(interface, at, taken)
+        self._listening[at] = factory
+        factory.doStart()
+        return _Port(address, lambda: self._listening.pop(at, None))
+
+    def _connect(
+        self, at: tuple[str, int | None], address: IAddress, factory: Any
+    ) -> IConnector:
+        backend = self._backends.get(at, ScriptedBackend("refuse"))
+        backend.dials += 1
+        connector = _Connector(address, factory)
+        factory.doStart()
+        factory.startedConnecting(connector)
+        if backend.answer == "refuse":
+            self.callLater(backend.delay, connector.fail, _refused())
+        elif backend.answer == "accept":
+            self.callLater(
+                backend.delay, self._accept, backend, address, connector, factory
+            )
+        return connector
+
+    def _accept(
+        self,
+        backend: ScriptedBackend,
+        address: IAddress,
+        connector: _Connector,
+        factory: ClientFactory,
+    ) -> None:
+        if connector.over:
+            return
+        connector.over = True
+        local: IAddress = UNIXAddress("")
+        if not isinstance(address, UNIXAddress):
+            local = _ip("127.0.0.1", 39999)
+        near = MemoryTransport(self, local, address)
+        protocol = factory.buildProtocol(address)
+        if protocol is None:
+            near.far.closed = True
+        else:
+            near.connect(protocol)
+            backend.take(near.far)
