@@ -90,7 +90,7 @@ class Process:
         self.errors = PluginErrors(self.wheel)
         self.poolsLog = PoolsLog(self.wheel)
         self.capacity = Capacity(self.wheel, 1)
-        self.dialer = Dialer(self.reactor)
+        self.dialer = Dialer(self.reactor, self.errors)
         self.ports = Ports(self.reactor)
 
     def rest(self) -> None:

@@ -19,7 +19,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import IAddress, IConnector
 from twisted.internet.protocol import ClientFactory
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..streams.kinds import part
@@ -32,6 +31,7 @@ from ..words.options import option
 from ..words.units import moreThanNone
 from ..words.values import wholeNumber
 from .capacity import SHORTAGES
+from .pluginerrors import PluginErrors
 
 _OWN_TIMEOUT = re.compile(r"^(tcp|unix|ssl|tls):(?!.*(?<!\\):timeout=)", re.IGNORECASE)
 """Client endpoints that have a timeout of their own, when none is named."""
@@ -96,8 +96,6 @@ class Dial(ClientFactory):
     @ivar stop: What ends the attempt.
     """
 
-    _log = Logger()
-
     noisy = False
 
     def __init__(self, owner: DialOwner, keepalive: float) -> None:
@@ -114,13 +112,10 @@ class Dial(ClientFactory):
         self.owner = None
         stop, self.stop = self.stop, None
         stream, self._stream = self._stream, None
-        try:
-            if stream is not None:
-                stream.abort()
-            elif stop is not None:
-                stop()
-        except BaseException:
-            self._log.failure("A dial could not be cancelled")
+        if stream is not None:
+            stream.abort()
+        elif stop is not None:
+            stop()
 
     # What the transport, the connector and the stream tell.
 
@@ -183,11 +178,13 @@ Way = Callable[[Dial], Callable[[], object] | None]
 class Dialer:
     """Makes L{Dial}s; what a member's dials need is made once and kept with it."""
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, errors: PluginErrors) -> None:
         """
         @param reactor: One that can connect.
+        @param errors: Where what endpoints raise is logged.
         """
         self._reactor = reactor
+        self._errors = errors
 
     def dial(
         self, member: Member, timeout: float, keepalive: float, owner: DialOwner
@@ -204,7 +201,10 @@ class Dialer:
         way = member.way
         if way is None:
             try:
-                way = member.way = wayTo(self._reactor, member.backend.connect, timeout)
+                way = wayTo(
+                    self._reactor, member.backend.connect, timeout, self._errors
+                )
+                member.way = way
             except BaseException:
                 # Checked with the configuration; but a router may name anything.
                 owner.dialFailed(Failure())
@@ -220,12 +220,13 @@ class Dialer:
         return dial
 
 
-def wayTo(reactor: Any, description: str, timeout: float) -> Way:
+def wayTo(reactor: Any, description: str, timeout: float, errors: PluginErrors) -> Way:
     """
     Find the way to a backend.
 
     @param description: A Twisted client endpoint description.
     @param timeout: Seconds that a dial of ours will have.
+    @param errors: Where it is logged if a dial cannot be cancelled.
     @raise Exception: What Twisted's parsers raise, if there is no such endpoint.
     """
     parsed = Description.parse(description)
@@ -247,7 +248,15 @@ def wayTo(reactor: Any, description: str, timeout: float) -> Way:
     def connect(dial: Dial) -> Callable[[], object]:
         connecting: Deferred[Any] = endpoint.connect(dial)
         connecting.addCallbacks(_ignore, dial.failed)
-        return connecting.cancel
+
+        def stop() -> None:
+            try:
+                connecting.cancel()
+            except BaseException:
+                # A plugin's canceller may raise anything, too.
+                errors.tell(endpoint, Failure(), "connect")
+
+        return stop
 
     return connect
 

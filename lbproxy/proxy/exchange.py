@@ -4,6 +4,8 @@ One use of one backend: pick, lease, dial, relay.
 An exchange ends in exactly one outcome, whatever its plugins do, and has
 released its lease then.  Its steps never nest: what a step brings about at once,
 such as a dial that fails before it has begun, is the next step of a loop.
+
+This module is longer than others, so that no step has to be looked for.
 """
 
 from __future__ import annotations

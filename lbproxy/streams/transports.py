@@ -2,7 +2,8 @@
 A stream over one of Twisted's transports: the protocol on it.
 
 What Twisted's transports can and cannot do is known here and in
-L{lbproxy.streams.kinds}, and nowhere else.
+L{lbproxy.streams.kinds}, and nowhere else; that is why this module is longer
+than others.
 """
 
 from __future__ import annotations

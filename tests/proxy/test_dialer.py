@@ -14,6 +14,9 @@ from twisted.python.failure import Failure
 
 from lbproxy import Backend, Member
 from lbproxy.proxy.dialer import Dialer, shortage
+from lbproxy.proxy.pluginerrors import PluginErrors
+from lbproxy.streams.alarm import ClockAlarm
+from lbproxy.streams.wheel import Wheel
 from lbproxy.testing import MemoryNetwork
 
 TCP = "tcp:10.0.0.1:80"
@@ -34,7 +37,9 @@ class Dialled:
         self.script.answer = answer
         self.streams: list = []
         self.failures: list[str] = []
-        self.dial = Dialer(self.network).dial(Member(Backend(connect)), 5, 60, self)
+        errors = PluginErrors(Wheel(ClockAlarm(self.network)))
+        dialer = Dialer(self.network, errors)
+        self.dial = dialer.dial(Member(Backend(connect)), 5, 60, self)
 
     def dialled(self, backend) -> None:
         self.streams.append(backend)
