@@ -17,7 +17,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
-from .config.check import checkConfiguration
+from .config.check import checkConfiguration, warnOfNames
 from .config.commandline import configurationFromEndpoints
 from .config.file import loadConfiguration
 from .config.given import givenObservers, givenPickers, givenRouters
@@ -141,6 +141,11 @@ class LoadBalancer(Service):
         super().startService()
         # Privileges are dropped by now: the access log is made anew by its user.
         self.reopenLogs()
+        warnOfNames(
+            self._process.reactor,
+            self.configuration,
+            lambda line: self._log.warn("{line}", line=line),
+        )
 
     def stopService(self) -> Deferred[Any]:
         """

@@ -18,11 +18,11 @@ from twisted.logger import Logger, globalLogPublisher
 from twisted.python import usage
 
 from . import __version__
-from .config.check import checkConfiguration
+from .config.check import checkStart
 from .config.commandline import configurationFromEndpoints
 from .config.file import loadConfiguration
 from .config.model import Configuration
-from .config.place import ConfigurationError
+from .config.place import ConfigurationError, Place
 from .logfile import FollowedLog, followLog
 from .observe.standardlog import freeStandardLog
 from .ports import CannotStart
@@ -123,12 +123,19 @@ class Options(usage.Options):
         try:
             self["configuration"] = self._configuration()
             if self["check"]:
-                checkConfiguration(_reactor(), self["configuration"])
+                self._check()
         except ConfigurationError as error:
             _fail(str(error))
         if self["check"]:
             print("configuration is valid")
             raise SystemExit(0)
+
+    def _check(self) -> None:
+        place = Place("--access-log")
+        if self["access-log"] is None and self["config"] is not None:
+            place = Place(self["config"]).key("log").key("access")
+        for line in checkStart(_reactor(), self["configuration"], place):
+            print(f"lbproxy: warning: {line}", file=sys.__stderr__)
 
     def _configuration(self) -> Configuration:
         if self["config"] is None:

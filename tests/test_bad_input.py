@@ -7,6 +7,7 @@ cases are in C{integration/test_bad_input.py} as well, with a C{twistd} around t
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,3 +167,36 @@ def test_checkOptions(capfd: pytest.CaptureFixture[str]) -> None:
         assert end("-l", listen, "--check") == 0
     assert capfd.readouterr() == ("configuration is valid\n", "")
     saysOneLine(capfd, "-l", "tcp:x", "--check")
+
+
+def test_checkWarns(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A member that has no address now is a warning: it may have one later."""
+    config = tmp_path / "lbproxy.toml"
+    text = VALID.format(port=0).replace("127.0.0.1:9001", "standby.invalid:80")
+    config.write_text(text)
+    assert end("--check", "--config", str(config)) == 0
+    said = capfd.readouterr()
+    assert said.out == "configuration is valid\n"
+    (line,) = said.err.splitlines()
+    start = f'lbproxy: warning: {config}: pool.web.backends[0] = "tcp:standby.invalid'
+    assert line.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("-l", "unix:/nope/x.sock"), "--listen: .*No such file or directory: /nope"),
+        (
+            ("-l", "tcp:0", "--access-log", "/nope/log"),
+            "--access-log: .*No such file or directory: /nope",
+        ),
+        (("-l", "tcp:0:interface=192.0.2.1"), "--listen: .*Cannot assign requested"),
+        (("-l", "tcp:8080", "-l", "tcp:08080"), "--listen: .*listened on already"),
+        (("-l", "tcp:0", "-b", "tcp:no such host:80"), "--backend: .*without blanks"),
+    ],
+)
+def test_checkFindsWhatAStartWould(
+    options: tuple[str, ...], words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What is valid by itself but not on this machine is refused."""
+    assert re.search(words, saysOneLine(capfd, *options, "--check"))

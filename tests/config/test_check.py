@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 from attrs import define
+from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.testing import MemoryReactorClock
 from zope.interface import implementer
 
-from lbproxy.config.check import checkConfiguration
+from lbproxy.config.check import checkConfiguration, warnOfNames
 from lbproxy.config.commandline import configurationFromEndpoints
 from lbproxy.config.place import ConfigurationError
 from lbproxy.config.plugins import PickerPlugin
@@ -134,3 +137,29 @@ def test_haproxyAmongSeveralIsNamed() -> None:
             checkConfiguration(MemoryReactorClock(), configuration, FACTORIES)
         assert str(raised.value).startswith(start)
         assert '"proxy-protocol"' in str(raised.value)
+
+
+@implementer(IReactorThreads)
+class Threads(MemoryReactorClock):
+    """A reactor whose own thread is the test's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: SimpleQueue[str] = SimpleQueue()
+
+    def callFromThread(self, callable: Callable[[str], object], *args: str) -> None:
+        """Keep what is to be told."""
+        self.told.put(*args)
+
+
+def test_namesAtAStart() -> None:
+    """A member that has no address is told of, and nothing waits for that."""
+    configuration = configurationFromEndpoints(["tcp:1"], ["tcp:nobody.invalid:80"])
+    reactor = Threads()
+    warnOfNames(reactor, configuration, print)
+    start = (
+        '--backend: "tcp:nobody.invalid:80": the host "nobody.invalid" has no address'
+    )
+    assert reactor.told.get(timeout=60).startswith(start)
+    warnOfNames(MemoryReactorClock(), configuration, print)
+    assert reactor.told.empty()

@@ -1,0 +1,104 @@
+"""
+Members whose host has no address, told as a warning: a resolver may be late, and
+a standby may have no address yet.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import monotonic
+
+from attrs import frozen
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+
+from .causes import cause
+from .hosts import dialledHost
+from .model import Configuration
+from .place import Place
+
+_AT_ONCE = 8
+"""Lookups at a time: a file may name hundreds of hosts."""
+
+
+@frozen
+class NamedHost:
+    """
+    A host that a member is reached by.
+
+    @ivar name: No address.
+    @ivar text: The description that names it.
+    @ivar place: Where that was written.
+    """
+
+    name: str
+    text: str
+    place: Place
+
+    def warning(self, why: str) -> str:
+        """The line that says that it has no address."""
+        said = f'the host "{self.name}" has no address: {why}'
+        return str(self.place.refuse(self.text, said))
+
+
+def namedHosts(configuration: Configuration) -> list[NamedHost]:
+    """The members of a configuration whose hosts have to be looked up."""
+    found = []
+    for pool in configuration.pools:
+        for at, backend in enumerate(pool.backends):
+            host = dialledHost(backend.connect)
+            if host and not isIPAddress(host) and not isIPv6Address(host):
+                place = pool.place.key("backends").item(at)
+                found.append(NamedHost(host, backend.connect, place))
+    return found
+
+
+def withoutAddress(
+    hosts: Iterable[NamedHost],
+    patience: float,
+    lookUp: Callable[[str], object] = lambda name: socket.getaddrinfo(name, None),
+) -> list[str]:
+    """
+    Look hosts up, in threads that nobody waits for when the process ends.
+
+    @param patience: Seconds for all of them together.
+    @param lookUp: Raises L{OSError} for a name that has no address.
+    @return: A warning for each that has no address, or no answer in time.
+    """
+    hosts = list(hosts)
+    asked: SimpleQueue[str] = SimpleQueue()
+    answers: SimpleQueue[tuple[str, str]] = SimpleQueue()
+    why = {host.name: f"no answer in {patience:g}s" for host in hosts}
+    for name in why:
+        asked.put(name)
+    for _ in range(min(_AT_ONCE, len(why))):
+        Thread(target=_answer, args=(asked, answers, lookUp), daemon=True).start()
+    end = monotonic() + patience
+    for _ in range(len(why)):
+        try:
+            name, said = answers.get(timeout=max(0.0, end - monotonic()))
+        except Empty:
+            break
+        why[name] = said
+    return [host.warning(why[host.name]) for host in hosts if why[host.name]]
+
+
+def _answer(
+    asked: SimpleQueue[str],
+    answers: SimpleQueue[tuple[str, str]],
+    lookUp: Callable[[str], object],
+) -> None:
+    """Look up one name after the other; an empty answer is a good one."""
+    while True:
+        try:
+            name = asked.get_nowait()
+        except Empty:
+            return
+        try:
+            lookUp(name)
+        except (OSError, UnicodeError) as error:
+            answers.put((name, cause(error)))
+        else:
+            answers.put((name, ""))

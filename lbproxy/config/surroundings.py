@@ -1,0 +1,112 @@
+"""
+What a start would find on this machine: directories, addresses, permissions.
+
+Nothing listens and nothing is written.  What the daemon may do and the one who
+checks may not is said to be unchecked.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Iterator
+
+from ..words.description import Description
+from .causes import cause
+from .collisions import socketPath
+from .hosts import interfaceAndPort
+from .model import Configuration
+from .place import Place
+
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
+
+
+def checkSurroundings(configuration: Configuration, log: Place) -> list[str]:
+    """
+    Find out what would be in the way of a start.
+
+    @param configuration: One that L{checkConfiguration
+        <lbproxy.config.check.checkConfiguration>} finds nothing wrong with.
+    @param log: Where the access log was written.
+    @return: A line for each thing that cannot be checked here.
+    @raise ConfigurationError: If a start would fail on this machine.
+    """
+    unchecked: list[str] = []
+    if configuration.accessLog not in ("none", "stdout"):
+        unchecked += _checkFile(configuration.accessLog, log)
+    for listener in configuration.listeners:
+        place = listener.place.key("listen")
+        for listen in listener.listen:
+            unchecked += _checkListening(listen, place)
+    return unchecked
+
+
+def _checkFile(path: str, place: Place) -> Iterator[str]:
+    """Look at the file of a log, which the start opens or makes."""
+    yield from _checkDirectory(path, path, place)
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if stat.S_ISDIR(mode):
+        raise place.refuse(path, os.strerror(errno.EISDIR))
+    if stat.S_ISFIFO(mode):
+        yield _unchecked(path, place, "whether anybody reads this pipe")
+    elif not _allowed(path, os.W_OK):
+        yield _unchecked(path, place, "this user may not write to it")
+
+
+def _checkListening(text: str, place: Place) -> Iterator[str]:
+    path = socketPath(text)
+    address = interfaceAndPort(text)
+    if path is not None:
+        yield from _checkDirectory(path, text, place)
+        if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise place.refuse(text, "the file is not a socket")
+    elif address is not None:
+        yield from _checkAddress(*address, text, place)
+    elif Description.parse(text).positional[0].lower() == "systemd":
+        yield _unchecked(text, place, "systemd hands it over at the start")
+
+
+def _checkDirectory(path: str, text: str, place: Place) -> Iterator[str]:
+    directory = os.path.dirname(path) or "."
+    try:
+        mode = os.stat(directory).st_mode
+    except PermissionError:
+        yield _unchecked(text, place, f"this user may not look into {directory}")
+        return
+    except OSError as error:
+        raise place.refuse(text, cause(error)) from None
+    if not stat.S_ISDIR(mode):
+        raise place.refuse(text, f"{os.strerror(errno.ENOTDIR)}: {directory}")
+    if not os.path.exists(path) and not _allowed(directory, os.W_OK | os.X_OK):
+        yield _unchecked(text, place, f"this user may not write to {directory}")
+
+
+def _checkAddress(interface: str, port: int, text: str, place: Place) -> Iterator[str]:
+    """Bind to an address; that it is in use may be the doing of the running daemon."""
+    family = socket.AF_INET6 if ":" in interface else socket.AF_INET
+    try:
+        found = socket.getaddrinfo(
+            interface or None, port, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE
+        )
+        with socket.socket(family) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(found[0][4])
+    except OSError as error:
+        if error.errno in _FORBIDDEN:
+            yield _unchecked(text, place, f"this user may not listen on port {port}")
+        elif error.errno != errno.EADDRINUSE:
+            raise place.refuse(text, cause(error)) from None
+
+
+def _allowed(path: str, mode: int) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return os.access(path, mode, effective_ids=effective)
+
+
+def _unchecked(text: str, place: Place, why: str) -> str:
+    return str(place.refuse(text, f"not checked: {why}"))
