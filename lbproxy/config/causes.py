@@ -75,10 +75,10 @@ def cause(error: BaseException) -> str:
 
 def _path(error: OSError) -> object:
     """What an error of the system is about."""
-    link = error.filename2
-    if link is None:
+    if error.filename2 is None:
         return error.filename
     # Twisted locks a UNIX socket by a link from beside it to its process id.
+    link = os.fsdecode(error.filename2)
     directory = os.path.dirname(link)
     return link if os.path.isdir(directory) else directory
 

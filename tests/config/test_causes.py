@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,10 @@ def takes(port: int) -> None:
         (lambda: Path("/nowhere").read_text(), "No such file or directory: /nowhere"),
         (
             lambda: Path("/nowhere/x.lock").symlink_to("26033"),
+            "No such file or directory: /nowhere",
+        ),
+        (
+            lambda: os.symlink(b"26033", b"/nowhere/x.lock"),
             "No such file or directory: /nowhere",
         ),
         (lambda: Path("/dev/null").symlink_to("26033"), "File exists: /dev/null"),
