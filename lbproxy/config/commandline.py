@@ -51,7 +51,7 @@ def configurationFromEndpoints(
     place = OptionPlace("command line")
     if not listen:
         raise place.key("listen").lack("say where to listen, such as --listen tcp:8080")
-    pool: dict[str, object] = {"backends": list(backends) or [_DEMO]}
+    pool: dict[str, object] = {"backends": list(backends)}
     document: dict[str, object] = {
         "listener": [{"name": "default", "listen": list(listen)}],
         "pool": {"default": pool},
@@ -60,12 +60,4 @@ def configurationFromEndpoints(
         pool["picker"] = picker
     if accessLog is not None:
         document["log"] = {"access": accessLog}
-    configuration = configurationAt(document, place)
-    if not backends:
-        (demo,) = configuration.pools
-        return evolve(configuration, pools=(evolve(demo, backends=()),))
-    return configuration
-
-
-_DEMO = "tcp:127.0.0.1:0"
-"""Stands in while the rest is checked: a file has to name a backend."""
+    return configurationAt(document, place, demo=True)

@@ -189,7 +189,7 @@ class PoolConfiguration:
     )
     backends: tuple[Backend, ...] = field(
         metadata=declared(
-            listOf(Placed(_backend)),
+            listOf(Placed(_backend), mayBeEmpty=True),
             REQUIRED,
             "Where connections go: a list of client endpoint descriptions and tables.",
         )

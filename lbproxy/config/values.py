@@ -9,13 +9,15 @@ from ..words.values import plainName
 from .place import Place
 from .schema import Parser, Placed, Table, readAt
 
+AT_LEAST_ONE = "expected a list of at least one"
 
-def listOf(each: Parser) -> Placed:
-    """A list that is not empty, as a tuple."""
+
+def listOf(each: Parser, mayBeEmpty: bool = False) -> Placed:
+    """A list, as a tuple."""
 
     def read(written: object, place: Place) -> tuple[Any, ...]:
-        if not isinstance(written, list | tuple) or not written:
-            raise place.refuse(written, "expected a list of at least one")
+        if not isinstance(written, list | tuple) or not (written or mayBeEmpty):
+            raise place.refuse(written, AT_LEAST_ONE)
         return tuple(
             readAt(each, item, place.item(at)) for at, item in enumerate(written)
         )

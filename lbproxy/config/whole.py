@@ -15,6 +15,7 @@ from .model import (
     ProcessOptions,
 )
 from .place import Place, knownHint
+from .values import AT_LEAST_ONE
 
 
 def configurationFromMapping(
@@ -31,15 +32,18 @@ def configurationFromMapping(
     return configurationAt(document, Place(source))
 
 
-def configurationAt(document: Mapping[str, object], place: Place) -> Configuration:
+def configurationAt(
+    document: Mapping[str, object], place: Place, demo: bool = False
+) -> Configuration:
     """
     The same, for a document that knows where its keys were written.
 
+    @param demo: Whether a pool may be without backends.
     @raise ConfigurationError: If anything in it cannot be used.
     """
     values = DOCUMENT.read(document, place)
     process = values["process"]
-    pools = tuple(_pool(each) for each in values["pool"])
+    pools = tuple(_pool(each, demo) for each in values["pool"])
     poolNames = [pool.name for pool in pools]
     listeners = tuple(
         _listener({**process, **each}, poolNames) for each in values["listener"]
@@ -58,9 +62,11 @@ def configurationAt(document: Mapping[str, object], place: Place) -> Configurati
     )
 
 
-def _pool(values: Mapping[str, Any]) -> PoolConfiguration:
+def _pool(values: Mapping[str, Any], demo: bool) -> PoolConfiguration:
     pool = made(PoolConfiguration, values)
     place = pool.place.key("backends")
+    if not pool.backends and not demo:
+        raise place.refuse([], AT_LEAST_ONE)
     _requireDistinct(
         ((each.name, place.item(at)) for at, each in enumerate(pool.backends)),
         "another backend of this pool has this name",
