@@ -15,14 +15,13 @@ from typing import Any
 
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.interfaces import (
-    IStreamClientEndpoint,
     IStreamClientEndpointStringParserWithReactor,
     IStreamServerEndpoint,
     IStreamServerEndpointStringParser,
 )
 from twisted.plugin import getPlugins
 
-from ..words.description import Description
+from ..words.description import Description, withDefault
 from .causes import cause
 from .hosts import HostFault, clientHostFault, serverHostFault
 from .place import Place, knownOnes
@@ -64,28 +63,12 @@ def serverEndpoint(
     _checkHosts(serverHostFault(text), text, place)
     _checkDirectory(description, text, place)
     endpoint: IStreamServerEndpoint
-    described = text if backlog is None else withBacklog(text, backlog)
+    described = text
+    if backlog is not None:
+        # Twisted's own default is 50.
+        described = withDefault(text, "backlog", backlog, _SERVER_BACKLOG)
     endpoint = _made(serverFromString, reactor, described, text, place)
     _checkServer(description, text, place)
-    return endpoint
-
-
-def clientEndpoint(
-    reactor: Any, text: str, place: Place = _CLIENT
-) -> IStreamClientEndpoint:
-    """
-    Make the endpoint that a description describes.
-
-    @param reactor: What it will connect with.
-    @param text: A Twisted client endpoint description.
-    @param place: Where it was written.
-    @raise ConfigurationError: If there can be no such endpoint.
-    """
-    description = _parsed(text, place, likelyClient)
-    _checkHosts(clientHostFault(text), text, place)
-    endpoint: IStreamClientEndpoint
-    endpoint = _made(clientFromString, reactor, text, text, place)
-    _checkClient(description, text, place)
     return endpoint
 
 
@@ -106,27 +89,15 @@ def checkServerDescription(reactor: Any, text: str, place: Place = _SERVER) -> N
 
 def checkClientDescription(reactor: Any, text: str, place: Place = _CLIENT) -> None:
     """
-    Refuse what L{clientEndpoint} would refuse.
+    Refuse a client endpoint that cannot be, of which Twisted may not tell before
+    it connects.
 
     @raise ConfigurationError: If there can be no such endpoint.
     """
-    clientEndpoint(reactor, text, place)
-
-
-def withBacklog(text: str, backlog: int) -> str:
-    """
-    C{text} with a backlog, if its kind has one and it names none: Twisted's own
-    default is 50.
-
-    @param text: A Twisted server endpoint description.
-    @raise ValueError: If it cannot be taken apart.
-    """
-    description = Description.parse(text)
-    # A kind that is not in the table has no backlog: there is no room for one.
-    room = _SERVER_BACKLOG.get(_kind(description), -1)
-    if "backlog" in description.named or len(description.positional) > room:
-        return text
-    return f"{text}:backlog={backlog}"
+    description = _parsed(text, place, likelyClient)
+    _checkHosts(clientHostFault(text), text, place)
+    _made(clientFromString, reactor, text, text, place)
+    _checkClient(description, text, place)
 
 
 def _parsedServer(text: str, place: Place) -> Description:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any, Protocol
@@ -26,15 +25,18 @@ from ..streams.socketoptions import tune
 from ..streams.stream import Stream
 from ..streams.transports import TransportStream
 from ..words.backend import Member
-from ..words.description import Description
+from ..words.description import Description, withDefault
 from ..words.options import option
 from ..words.units import moreThanNone
 from ..words.values import wholeNumber
 from .capacity import SHORTAGES
 from .pluginerrors import PluginErrors
 
-_OWN_TIMEOUT = re.compile(r"^(tcp|unix|ssl|tls):(?!.*(?<!\\):timeout=)", re.IGNORECASE)
-"""Client endpoints that have a timeout of their own, when none is named."""
+_OWN_TIMEOUT = {"tcp": 3, "unix": 2, "ssl": 3, "tls": 3}
+"""
+Client endpoints that have a timeout of their own where none is named, each with
+its position.
+"""
 
 
 @frozen
@@ -240,9 +242,9 @@ def wayTo(reactor: Any, description: str, timeout: float, errors: PluginErrors) 
             return _directTCP(reactor, fields)
     if kind == "unix" and len(positional) == 1 and not parsed.named:
         return _directUNIX(reactor, positional[0])
-    if _OWN_TIMEOUT.match(description) and len(positional) < 3:
-        # Twisted's own, of 30 seconds, would end a longer one of ours.
-        description = f"{description}:timeout={math.ceil(timeout) + 1}"
+    # Twisted's own, of 30 seconds, would end a longer one of ours.
+    seconds = math.ceil(timeout) + 1
+    description = withDefault(description, "timeout", seconds, _OWN_TIMEOUT)
     endpoint = clientFromString(reactor, description)
 
     def connect(dial: Dial) -> Callable[[], object]:

@@ -86,6 +86,21 @@ def written(fields: Iterable[Field]) -> str:
     )
 
 
+def withDefault(text: str, name: str, value: object, kinds: Mapping[str, int]) -> str:
+    """
+    The description with an argument, if its kind takes it and it is not given.
+
+    @param text: A description that can be taken apart.
+    @param kinds: Those that take it, each with its position, the kind's being 0.
+    """
+    description = Description.parse(text)
+    kind = description.positional[0].lower() if description.positional else ""
+    # For a kind that is not in the table there is no room.
+    if name in description.named or len(description.positional) > kinds.get(kind, -1):
+        return text
+    return f"{text}:{name}={value}"
+
+
 _SPECIAL = "\\:"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from zope.interface.verify import verifyObject
@@ -16,9 +16,7 @@ from zope.interface.verify import verifyObject
 from lbproxy.config.endpoints import (
     checkClientDescription,
     checkServerDescription,
-    clientEndpoint,
     serverEndpoint,
-    withBacklog,
 )
 from lbproxy.config.place import ConfigurationError, Place
 
@@ -65,8 +63,6 @@ def test_goodServer(text: str, tmp_path: Path) -> None:
 def test_goodClient(text: str) -> None:
     """All that Twisted can connect to, lbproxy can."""
     checkClientDescription(MemoryReactorClock(), text)
-    endpoint = clientEndpoint(MemoryReactorClock(), text)
-    assert verifyObject(IStreamClientEndpoint, endpoint)
 
 
 @pytest.mark.parametrize(
@@ -265,29 +261,6 @@ def test_whatIsNoCertificate(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as raised:
         checkServerDescription(MemoryReactorClock(), f"ssl:443:privateKey={file}")
     assert "the certificate or the key cannot be read" in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "described"),
-    [
-        ("tcp:80", "tcp:80:backlog=9"),
-        ("tcp:80:127.0.0.1", "tcp:80:127.0.0.1:backlog=9"),
-        ("tcp:80:127.0.0.1:7", "tcp:80:127.0.0.1:7"),
-        ("tcp:80:backlog=7", "tcp:80:backlog=7"),
-        ("tcp6:80", "tcp6:80:backlog=9"),
-        ("tcp6:80:7", "tcp6:80:7"),
-        ("TCP6:80", "TCP6:80:backlog=9"),
-        ("unix:/a\\:b", "unix:/a\\:b:backlog=9"),
-        ("ssl:443", "ssl:443:backlog=9"),
-        ("tls:/certificates:443", "tls:/certificates:443:backlog=9"),
-        ("systemd:INET:0", "systemd:INET:0"),
-        ("stdio:", "stdio:"),
-        ("a=b", "a=b"),
-    ],
-)
-def test_backlogIsAdded(text: str, described: str) -> None:
-    """The listener's backlog holds unless the description has its own."""
-    assert withBacklog(text, 9) == described
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from twisted.internet.testing import MemoryReactorClock
 from lbproxy.config.endpoints import (
     checkClientDescription,
     checkServerDescription,
-    clientEndpoint,
     serverEndpoint,
 )
 from lbproxy.config.place import ConfigurationError, Place
@@ -108,7 +107,6 @@ def test_hostWithBlanksOrBrackets(text: str, spelling: str) -> None:
     """No resolver finds such a host; the right spelling is shown."""
     line = str(CONNECT.refuse(text, f"{PLAIN}: '{spelling}'"))
     assert refusal(checkClientDescription, text, CONNECT) == line
-    assert refusal(clientEndpoint, text, CONNECT) == line
     checkClientDescription(MemoryReactorClock(), spelling)
 
 
