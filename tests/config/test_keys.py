@@ -75,6 +75,12 @@ def test_everyKeyIsDocumented(key: Key) -> None:
     assert key.name == key.name.lower()
 
 
+@pytest.mark.parametrize("table", [DOCUMENT, *TABLES], ids=lambda each: each.header)
+def test_noKeyIsReservedAnyMore(table: Table) -> None:
+    """Whatever is available in this version is not said to be missing."""
+    assert not [key.name for key in table.keys if key.name in table.reserved]
+
+
 def test_everyTableIsReachable() -> None:
     """The document knows all the tables; those within tables are in TABLES."""
     assert [key.name for key in DOCUMENT.keys] == ["process", "log", "listener", "pool"]
