@@ -37,8 +37,8 @@ html_theme = "alabaster"
 nitpicky = True
 # Quotes are part of what is shown: one copies them into a file.
 smartquotes = False
-# reference-keys.rst is part of reference.rst, not a page of its own.
-exclude_patterns = ["_build", "reference-keys.rst"]
+# reference-keys.rst is part of reference.rst, and the examples are shown on pages.
+exclude_patterns = ["_build", "examples", "reference-keys.rst"]
 
 
 def writeReferenceKeys(app: Sphinx) -> None:

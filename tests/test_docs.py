@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -179,6 +181,47 @@ def test_quietest() -> None:
     for expected in ("b0", "b1", "b2", "b0"):
         chosen = picker.pick(members.candidates(0), connectionFrom())
         assert members.lease(chosen).backend.name == expected
+
+
+TESTS = dict(enumerate(blocks(ROOT / "docs" / "testing.rst", "python")))
+
+
+@pytest.mark.parametrize("number", TESTS)
+def test_testsThatAreShown(number: int) -> None:
+    """The page about testing shows tests that run, and pass."""
+    names: dict[str, object] = {"__name__": "shown"}
+    exec(TESTS[number], names)
+    tests = [each for name, each in names.items() if name.startswith("test_")]
+    assert tests
+    for test in tests:
+        assert callable(test)
+        test()
+
+
+def test_aTestOfEach() -> None:
+    """There is one for a picker, a router and an observer."""
+    shown = "".join(TESTS.values())
+    assert all(each in shown for each in ("IBackendPicker", "routers=", "observers="))
+
+
+def test_exampleProject(tmp_path: Path) -> None:
+    """The project to copy passes its own tests, with its plugin found by its name."""
+    project = shutil.copytree(
+        EXAMPLES / "plugin",
+        tmp_path / "plugin",
+        ignore=shutil.ignore_patterns("*.cache"),
+    )
+    assert not list((project / "twisted").rglob("__init__.py"))
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
 
 
 class Directory(Resource):
