@@ -12,7 +12,7 @@ A whole balancer runs on it, without a socket and without waiting::
     network.settle()
     assert backend.accepted[0].received == b"hello"
 
-Time passes when the test says so: L{MemoryNetwork} is a L{Clock}.
+Time passes when the test says so: L{MemoryNetwork} is a C{Clock}.
 """
 
 from .backends import ScriptedBackend
