@@ -241,7 +241,13 @@ class Generation:
             picker=str(configured.picker) if given is None else nameOf(given),
             backends=", ".join(map(_described, backends)),
         )
-        pool = Pool(configured.name, backends, picker, observer=self._process.poolsLog)
+        pool = Pool(
+            configured.name,
+            backends,
+            picker,
+            configured.ejection,
+            self._process.poolsLog,
+        )
         return HeldPool(pool, demo)
 
     def _listen(self, listener: ListenerConfiguration) -> None:

@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from ..words.options import option
+from ..words.units import moreThanNone, parseShare
+from ..words.values import oneOf, wholeNumber
+
 if TYPE_CHECKING:
     from ..words.backend import Member
 
@@ -31,12 +35,36 @@ class EjectionOptions:
     @ivar maxTime: What the doubling stops at, in seconds.
     @ivar maxEjected: The share of a pool that may be ejected at once, 0 to 1,
         rounded down to whole members: by default a pool of one ejects nobody.
+    @ivar emptyAnswer: C{"failure"} if a connection that the member ended without
+        a byte counts as a failed dial, else C{"ok"}.
     """
 
-    consecutiveFailures: int = 5
-    baseTime: float = 30.0
-    maxTime: float = 300.0
-    maxEjected: float = 0.5
+    consecutiveFailures: int = option(
+        wholeNumber(0),
+        5,
+        "After how many failed dials in a row a member is ejected; 0 is never.",
+    )
+    baseTime: float = option(
+        moreThanNone,
+        "30s",
+        "How long the first ejection lasts; each further one in a row lasts twice "
+        "as long as the one before.",
+    )
+    maxTime: float = option(
+        moreThanNone, "300s", "What the doubling stops at; at least base-time."
+    )
+    maxEjected: float = option(
+        parseShare,
+        "50%",
+        "The share of the pool that may be ejected at once, rounded down to whole "
+        "members.",
+    )
+    emptyAnswer: str = option(
+        oneOf("ok", "failure"),
+        "ok",
+        'Whether a connection counts as a failed dial, "failure", that the member '
+        "ended or reset before it had sent a byte and before the client had ended.",
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.consecutiveFailures < 0:

@@ -158,7 +158,10 @@ class Lease:
         """
         if self._pool is None:
             raise self._spent()
-        # Most often there is nothing to take back.
+        # Most often there is nothing to take back.  Where empty answers count, a
+        # dial has not worked before there is an answer.
+        if self._pool.countsEmpty:
+            return
         if self.member.consecutiveFailures or self.member.ejections:
             self._pool.succeeded(self.member)
 
@@ -175,16 +178,20 @@ class Lease:
             raise self._spent()
         self._pool.failed(self.member, now, reason)
 
-    def endedEmpty(self) -> None:
+    def ended(self, now: float, received: int, clientEnded: bool) -> None:
         """
-        The member ended or reset the connection before it had sent a byte, and
-        before the client had ended its stream.
+        The member ended or reset the connection.
 
+        @param received: How many bytes it had sent.
+        @param clientEnded: Whether the client had ended its stream before.
         @raise RuntimeError: If the lease was released.
         """
         if self._pool is None:
             raise self._spent()
-        self._pool.endedEmpty(self.member)
+        if received:
+            self._pool.succeeded(self.member)
+        elif not clientEnded:
+            self._pool.endedEmpty(self.member, now)
 
     def release(self) -> None:
         """
@@ -219,6 +226,7 @@ class Pool:
     @ivar name: What configuration, logs and metrics call it.
     @ivar picker: The policy that chooses among the candidates.
     @ivar members: All of them, in the order of configuration.
+    @ivar countsEmpty: Whether an empty answer counts as a failed dial.
     """
 
     def __init__(
@@ -238,6 +246,7 @@ class Pool:
         @param observer: Told of what happens to the members.
         """
         self.name = name
+        self.countsEmpty = ejection.emptyAnswer == "failure"
         self._watcher = observer
         self.picker = picker
         self.members = tuple(Member(backend) for backend in backends)
@@ -308,9 +317,19 @@ class Pool:
 
     def failed(self, member: Member, now: float, reason: str = "") -> None:
         """A dial of C{member} failed; a L{Lease} calls this."""
-        watcher = self._watcher
-        if watcher is not None:
-            watcher.dialFailed(self.name, member, reason)
+        if self._watcher is not None:
+            self._watcher.dialFailed(self.name, member, reason)
+        self._count(member, now, reason)
+
+    def endedEmpty(self, member: Member, now: float) -> None:
+        """C{member} ended a connection without a byte; a L{Lease} calls this."""
+        if self._watcher is not None:
+            self._watcher.endedEmpty(self.name, member)
+        if self.countsEmpty:
+            self._count(member, now, "it ended without a byte")
+
+    def _count(self, member: Member, now: float, reason: str) -> None:
+        """Count a failure of C{member}, and eject it if they are enough."""
         # Whoever's time is over must not count as ejected: not against the
         # limit, nor if it is this very member.
         if now >= self._health.nextReturn:
@@ -318,13 +337,9 @@ class Pool:
         verdict = self._health.failed(member, now)
         if verdict is Verdict.EJECTED:
             self._eject(member, now, reason)
-        elif verdict is Verdict.LIMITED and watcher is not None:
-            watcher.notEjected(self.name, member, self._health.options.maxEjected)
-
-    def endedEmpty(self, member: Member) -> None:
-        """C{member} ended a connection without a byte; a L{Lease} calls this."""
-        if self._watcher is not None:
-            self._watcher.endedEmpty(self.name, member)
+        elif verdict is Verdict.LIMITED and self._watcher is not None:
+            share = self._health.options.maxEjected
+            self._watcher.notEjected(self.name, member, share)
 
     def _eject(self, member: Member, now: float, reason: str) -> None:
         self._available.remove(member)

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from ..proxy.policy import SessionOptions
 from ..words.values import text
-from .model import BACKEND, ListenerConfiguration, PoolConfiguration, ProcessOptions
+from .model import (
+    BACKEND,
+    EJECTION,
+    ListenerConfiguration,
+    PoolConfiguration,
+    ProcessOptions,
+)
 from .schema import Key, Placed, Table, keysOf
 from .values import tables, tablesByName
 
@@ -54,7 +60,7 @@ POOL = Table(
     "A named set of backends with one picker and one policy.",
     keysOf(PoolConfiguration),
     (
-        *("discovery", "ejection", "health-check", "max-dials", "on-member-down"),
+        *("discovery", "health-check", "max-dials", "on-member-down"),
         *("queue-length", "queue-timeout", "removal-timeout", "slow-start"),
         "when-all-down",
     ),
@@ -73,5 +79,5 @@ DOCUMENT = Table(
 )
 """The file as a whole: each of its keys is one of the tables above."""
 
-TABLES = (PROCESS, LOG, LISTENER, POOL, BACKEND)
+TABLES = (PROCESS, LOG, LISTENER, POOL, BACKEND, EJECTION)
 """The tables as the reference documents them."""

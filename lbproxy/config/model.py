@@ -11,11 +11,13 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
+from ..balance.health import DEFAULT_EJECTION, EjectionOptions
 from ..proxy.dialer import DialOptions
 from ..proxy.policy import SessionOptions
 from ..words.backend import Backend
 from ..words.description import Description
 from ..words.options import REQUIRED, Unset, declared, option
+from ..words.units import formatDuration
 from ..words.values import oneOf, plainName, text, wholeNumber
 from .owners import groupId, userId
 from .place import Place
@@ -167,6 +169,24 @@ class ListenerConfiguration:
     place: Place = field(default=_NOWHERE, eq=False, repr=False)
 
 
+EJECTION = Table(
+    "[pool.NAME.ejection]",
+    "When a member whose dials fail is left alone, and for how long.",
+    keysOf(EjectionOptions),
+)
+
+
+def _ejection(written: object, place: Place) -> EjectionOptions:
+    """A table of L{EJECTION}."""
+    values = EJECTION.read(written, place)
+    if values["maxTime"] < values["baseTime"]:
+        given = written.get("max-time") if isinstance(written, Mapping) else None
+        shortest = formatDuration(values["baseTime"])
+        reason = f"expected at least base-time, which is {shortest}"
+        raise place.key("max-time").refuse(given, reason)
+    return EjectionOptions(**values)
+
+
 @frozen(kw_only=True)
 class PoolConfiguration:
     """
@@ -175,6 +195,7 @@ class PoolConfiguration:
     @ivar backends: With distinct names; none only where the command line named
         none, which asks for the demo pool.
     @ivar dial: How its members are dialled.
+    @ivar ejection: When they are ejected.
     @ivar place: Where it was written, for the errors found later.
     """
 
@@ -195,6 +216,12 @@ class PoolConfiguration:
         )
     )
     dial: DialOptions = field(factory=DialOptions)
+    ejection: EjectionOptions = field(
+        default=DEFAULT_EJECTION,
+        metadata=declared(
+            Placed(_ejection), Unset("as that table has it"), EJECTION.doc
+        ),
+    )
     place: Place = field(default=_NOWHERE, eq=False, repr=False)
 
 

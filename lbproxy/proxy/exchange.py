@@ -92,6 +92,7 @@ class Exchange:
         "_relay",
         "_stalePicks",
         "_stepping",
+        "_told",
         "_tried",
         "_wait",
         "_watch",
@@ -125,6 +126,7 @@ class Exchange:
         self._relay: Relay | None = None
         self._next: tuple[Callable[[Any], None], object] | None = None
         self._stepping = False
+        self._told = False
 
     def start(self) -> None:
         """Begin to pick."""
@@ -329,13 +331,11 @@ class Exchange:
     def relayHalfClosed(self, relay: Relay) -> None:
         """One direction is over."""
         self.state = EXCHANGE[self.state][State.HALF_CLOSED]
-        backend = self.backend
-        if (
-            relay.first is Ending.BACKEND_ENDED
-            and backend is not None
-            and not backend.received
-        ):
-            self._tellEmpty(End.BACKEND_CLOSED)
+        backend, pool = self.backend, self._destination.pool
+        if relay.first is Ending.BACKEND_ENDED and backend is not None:
+            self._told = True
+            if not backend.received or pool.countsEmpty:
+                self._tellEnded(backend)
         self._watch.relay(self._policy.rows[State.HALF_CLOSED])
 
     def relayOver(self, relay: Relay, ending: Ending, reason: Failure | None) -> None:
@@ -348,8 +348,9 @@ class Exchange:
         try:
             self.state = EXCHANGE[self.state][State.CLOSING]
             how, end, detail = Mode.FINISHING, _ENDS[ending], ""
-            if not backend.received and not self._client.readEnded:
-                self._tellEmpty(end)
+            counts = not backend.received or self._destination.pool.countsEmpty
+            if counts and end in _BACKENDS_OWN and not self._told:
+                self._tellEnded(backend)
             if end is End.CLIENT_RESET or end is End.BACKEND_RESET:
                 how, detail = Mode.RESETTING, resetDetail(reason)
                 if isMistake(reason):
@@ -364,10 +365,16 @@ class Exchange:
         except BaseException:
             owner.exchangeFailed(Failure())
 
-    def _tellEmpty(self, end: End) -> None:
+    def _tellEnded(self, backend: Stream) -> None:
         """It may be that the backend accepts connections and does not serve them."""
-        if self._lease is not None and end in _BACKENDS_OWN:
-            self._lease.endedEmpty()
+        lease = self._lease
+        if lease is not None:
+            now, ended = self._policy.wheel.now(), self._client.readEnded
+            try:
+                lease.ended(now, backend.received, ended)
+            except BaseException:
+                picker = self._destination.pool.picker
+                self._policy.errors.tell(picker, Failure(), "removed")
 
     # What the backend's stream tells while it is closed.
 

@@ -101,3 +101,21 @@ def formatDuration(seconds: float) -> str:
         if exact and count.denominator == 1:
             return f"{count.numerator}{unit}"
     return f"{shown:f}s" if exact else "0s"
+
+
+_SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
+
+
+def parseShare(value: object) -> float:
+    """
+    Read a share as configuration writes it.
+
+    @param value: Text: a number from 0 to 100 and, without a space, C{%}.
+    @return: 0 to 1.
+    @raise ValueError: With one line that says what was expected.
+    """
+    if isinstance(value, str) and (written := _SHARE.fullmatch(value)):
+        share = float(Fraction(written[1]) / 100)
+        if share <= 1:
+            return share
+    raise ValueError('expected a share from "0%" to "100%"')

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lbproxy.balance.health import EjectionOptions
 from lbproxy.config.file import configurationFromText, loadConfiguration
 from lbproxy.config.place import ConfigurationError
 
@@ -128,15 +129,15 @@ def test_badListener(listener: str, line: str) -> None:
             'balance = "random"',
             (
                 'balance = "random": unknown key; known: backends, connect-timeout, '
-                "dial-deadline, picker, retries"
+                "dial-deadline, ejection, picker, retries"
             ),
         ),
-        ("ejection = {}", "ejection = {}: not available in this version"),
+        ("health-check = {}", "health-check = {}: not available in this version"),
         (
             "tls = {}",
             (
                 "tls = {}: unknown key; known: backends, connect-timeout, "
-                "dial-deadline, picker, retries"
+                "dial-deadline, ejection, picker, retries"
             ),
         ),
     ],
@@ -368,3 +369,41 @@ def test_linesAreCountedBehindAMark(tmp_path: Path) -> None:
 def test_anyTextGetsOneLine(text: str) -> None:
     """No text is a configuration by accident, and none breaks the reader."""
     assert len(refusal(text).splitlines()) == 1
+
+
+def test_ejection() -> None:
+    """A pool says when its members are ejected; each key has its default."""
+    written = """
+[[listener]]
+listen = "tcp:8080"
+[pool.web]
+backends = ["tcp:127.0.0.1:9001"]
+[pool.web.ejection]
+consecutive-failures = 3
+max-ejected = "12.5%"
+empty-answer = "failure"
+"""
+    (pool,) = configurationFromText(written, "f").pools
+    assert pool.ejection == EjectionOptions(3, 30.0, 300.0, 0.125, "failure")
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("max-ejected = 0.5", 'expected a share from "0%" to "100%"'),
+        ('max-ejected = "101%"', 'expected a share from "0%" to "100%"'),
+        ('max-time = "10s"', "expected at least base-time, which is 30s"),
+        ("base-time = 0", "more than 0"),
+        ('empty-answer = "maybe"', '"ok"'),
+        ("consecutive-failure = 3", "consecutive-failures"),
+    ],
+)
+def test_badEjection(line: str, error: str) -> None:
+    """What is wrong with it is one line that names the key."""
+    written = (
+        '[[listener]]\nlisten = "tcp:8080"\n[pool.web]\n'
+        f'backends = ["tcp:127.0.0.1:9001"]\n[pool.web.ejection]\n{line}\n'
+    )
+    with pytest.raises(ConfigurationError, match="ejection") as raised:
+        configurationFromText(written, "f")
+    assert error in str(raised.value)

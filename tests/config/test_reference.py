@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lbproxy.config.file import configurationFromText
-from lbproxy.config.keys import BACKEND, LISTENER, LOG, POOL, PROCESS, TABLES
+from lbproxy.config.keys import BACKEND, EJECTION, LISTENER, LOG, POOL, PROCESS, TABLES
 from lbproxy.config.place import ConfigurationError
 from lbproxy.config.reference import defaultText, referenceText
 from lbproxy.config.schema import Key, Table
@@ -60,6 +60,7 @@ def test_everyKeyIsInAnExample() -> None:
         (LISTENER, listener),
         (POOL, web),
         (BACKEND, mail["backends"][0]),
+        (EJECTION, web["ejection"]),
     ]
     for table, example in used:
         assert set(example) == {key.name for key in table.keys}

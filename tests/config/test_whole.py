@@ -230,6 +230,7 @@ def test_junkBehindAKnownKey(at: tuple[Any, Any], value: object) -> None:
     named = {"[process]": document["process"], "[log]": document["log"]}
     named |= {"[[listener]]": listener, "[pool.NAME]": pool}
     named["[[pool.NAME.backends]]"] = backend
+    named["[pool.NAME.ejection]"] = pool["ejection"] = {}
     pool["backends"] = ["tcp:a:1", backend]
     named[table.header][key.name] = value
     line = verdict(document)

@@ -513,3 +513,43 @@ def test_ourOwnMistake(loggedFailures) -> None:
     assert story.end.end is End.INTERNAL_ERROR
     story.stop()
     assert loggedFailures
+
+
+def test_emptyAnswers() -> None:
+    """
+    A backend that accepts and closes is ejected where an empty answer is a
+    failure, and answers with something in between take that back.
+    """
+    pool = '[pool.web.ejection]\nempty-answer = "failure"\nconsecutive-failures = 3'
+    story = Story(A, B, pool=pool)
+    sick, well = story.backends
+    for said in (b"", b"", b"something", b"", b""):
+        story.client(b"x")
+        (far,) = sick.accepted
+        sick.accepted.clear()
+        if said:
+            far.send(said)
+        far.end()
+        story.settle()
+        story.client(b"x")
+    assert len(well.accepted) == 5
+    story.client(b"x")
+    sick.accepted[0].end()
+    story.settle()
+    for _ in range(4):
+        story.client(b"x")
+    assert len(sick.accepted) == 1
+    assert len(well.accepted) == 9
+    story.stop()
+
+
+def test_emptyAnswersAreNoFailure() -> None:
+    """By default they only are in the log."""
+    story = Story(A, B, pool="ejection.consecutive-failures = 1")
+    for _ in range(6):
+        story.client(b"x")
+        for backend in story.backends:
+            for far in backend.accepted:
+                far.end()
+    assert [len(backend.accepted) for backend in story.backends] == [3, 3]
+    story.stop()
