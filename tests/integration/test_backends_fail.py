@@ -223,7 +223,7 @@ def test_backlogFull(
             assert asks(both, b"hello") == b"hello"
             assert drain(alone) == 0
             assert monotonic() - began < 2
-            Event().wait(2)
+            Event().wait(1)
             # What were left of the dial would be tried without a pause.
             assert daemon.cpu() - before < (monotonic() - began) / 4
         assert f"unix:{path}: its backlog is full" in daemon.says("connect-failed")

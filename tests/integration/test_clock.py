@@ -37,7 +37,7 @@ def test_busyConnection(
     step: str,
 ) -> None:
     """One that is in use goes on, and one that is not is cut off in its time."""
-    limits = 'idle-timeout = "4s"\nstall-timeout = "4s"\nmax-lifetime = "10m"'
+    limits = 'idle-timeout = "2s"\nstall-timeout = "2s"\nmax-lifetime = "10m"'
     daemon = stepping(serve(echo), listener=limits)
     never = Event()
     with daemon.connect() as busy, daemon.connect() as quiet:
@@ -48,7 +48,7 @@ def test_busyConnection(
         while not daemon.ended() and monotonic() - began < PATIENCE:
             assert asks(busy, b"hello") == b"hello"
             never.wait(0.05)
-        assert monotonic() - began > 3.5
+        assert monotonic() - began > 1.75
         (record,) = daemon.records()
         assert record.end == "idle-timeout"
         assert asks(busy, b"still there?") == b"still there?"
@@ -67,9 +67,9 @@ def test_dial(
             each.setblocking(False)
             each.connect_ex(full.getsockname())
         backend = f"tcp:{host}:{full.getsockname()[1]}"
-        daemon = stepping(backend, pool='connect-timeout = "2s"\nretries = 0')
+        daemon = stepping(backend, pool='connect-timeout = "1s"\nretries = 0')
         with daemon.connect() as client:
-            Event().wait(0.5)
+            Event().wait(0.2)
             (tmp_path / "step").write_text(step)
             assert drain(client) == 0
         record = daemon.record()

@@ -60,8 +60,9 @@ def test_backendThatListensNoMore(
     other = {"half-close-timeout": "idle-timeout", "idle-timeout": "half-close-timeout"}
     daemon = startWith(
         serve(listensNoMore, f"{short}/back"),
-        listener=f"{limit} = 2\n{other[limit]} = 0\nstall-timeout = 0",
+        listener=f"{limit} = 1\n{other[limit]} = 0\nstall-timeout = 0",
     )
+    before = daemon.cpu()
     with daemon.connect() as client:
         assert client.recv(100) == b"enough"
         sendsWhatIsTaken(client)
@@ -69,8 +70,8 @@ def test_backendThatListensNoMore(
     stays.set()
     assert record.end == limit
     assert record.received < 2 * MIB
-    assert record.total >= 2
-    assert daemon.cpu() < record.total
+    assert record.total >= 1
+    assert daemon.cpu() - before < record.total
 
 
 class Lacking:

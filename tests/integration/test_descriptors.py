@@ -49,8 +49,8 @@ def room(clients: list[socket.socket]) -> int:
 def quiet(daemon: Daemon) -> float:
     """The share of a processor that it uses while nothing happens."""
     before = daemon.cpu()
-    Event().wait(1.0)
-    return daemon.cpu() - before
+    Event().wait(0.5)
+    return 2 * (daemon.cpu() - before)
 
 
 def test_clientsWait(

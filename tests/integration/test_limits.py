@@ -52,7 +52,7 @@ def test_endlessSenders(startWith: StartWith, clients: int, pace: int) -> None:
     bounded pace, at hardly any cost, until C{max-lifetime}.
     """
     down = f"tcp:127.0.0.1:{freePort()}"
-    daemon = startWith(down, listener='max-lifetime = "4s"')
+    daemon = startWith(down, listener='max-lifetime = "2s"')
     before = daemon.cpu()
     with ThreadPoolExecutor(clients) as pool:
         sent = list(pool.map(lambda _: sendsForEver(daemon.connect()), range(clients)))
@@ -63,7 +63,7 @@ def test_endlessSenders(startWith: StartWith, clients: int, pace: int) -> None:
     assert daemon.cpu() - before < longest / 2
     for record in daemon.records(clients):
         assert record.end == "connect-failed"
-        assert record.total >= 4
+        assert record.total >= 2
 
 
 class Refuses:
@@ -118,9 +118,9 @@ def test_earlyAnswerToALargeUpload(
     """
     daemon = startWith(serve(Refuses(unread)))
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: uploads(daemon, unread), range(12)))
-    assert answers == [REFUSAL] * 12
-    assert {record.end for record in daemon.records(12)} == {end}
+        answers = list(pool.map(lambda _: uploads(daemon, unread), range(6)))
+    assert answers == [REFUSAL] * 6
+    assert {record.end for record in daemon.records(6)} == {end}
 
 
 def test_resetSideIsNotRead(
@@ -136,7 +136,7 @@ def test_resetSideIsNotRead(
         readExactly(connected, 1)
         reset(connected)
 
-    daemon = startWith(serve(cut), listener='max-lifetime = "5s"')
+    daemon = startWith(serve(cut), listener='max-lifetime = "3s"')
     chunk, read, sent, ended = bytes(MIB), 0, 0, False
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -156,10 +156,10 @@ def test_resetSideIsNotRead(
                 pass
             except ConnectionError:
                 ended = True
-            never.wait(0.5)
+            never.wait(0.3)
     assert 0 < read < 200_000
     assert sent > MIB
     record = daemon.record()
     assert (record.end, record.received) == ("backend-reset", 1)
-    assert record.total >= 5
+    assert record.total >= 3
     assert daemon.cpu() - before < record.total / 4

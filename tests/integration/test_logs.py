@@ -42,6 +42,13 @@ def talk(daemon: Daemon, said: bytes = b"hello") -> None:
         assert asks(connected, said) == said
 
 
+def cutOff(address: str) -> None:
+    """A client that resets in the middle, which the main log tells of."""
+    connected = client(address)
+    assert asks(connected, b"hello") == b"hello"
+    reset(connected)
+
+
 def test_file(start: Start, serve: Callable[..., Backend], tmp_path: Path) -> None:
     """One line for each connection: its backend, its bytes, and how it ended."""
     path = tmp_path / "access.log"
@@ -122,7 +129,7 @@ def test_twistdLogRotation(start: Start, serve: Callable[..., Backend]) -> None:
     path.rename(moved)
 
     def begunAnew() -> bool:
-        reset(client(address))
+        cutOff(address)
         return path.exists()
 
     eventually(begunAnew, "it is not begun anew")
@@ -149,11 +156,11 @@ def test_twistdLogCannotBeBegunAnew(serve: Callable[..., Backend]) -> None:
         path.rename(moved)
 
         def complaints() -> int:
-            reset(client(address))
+            cutOff(address)
             return moved.read_text().count("cannot be begun anew")
 
         eventually(complaints, "it does not say so")
-        steady(complaints, seconds=2.5)
+        steady(complaints, seconds=1.5)
         assert complaints() == 1
         assert not path.exists()
         directory.chmod(0o777)
