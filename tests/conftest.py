@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import pytest_twisted
 from stories import Story
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.reflect import namedAny
+from zope.interface import implementer
 
 REACTORS = {
     "poll": "pollreactor.PollReactor",
@@ -34,13 +36,25 @@ if "LBPROXY_TEST_REACTOR" in os.environ:
     _install(os.environ["LBPROXY_TEST_REACTOR"])
 
 
+@contextmanager
+def observing(events: list[LogEvent]) -> Iterator[None]:
+    """Meanwhile, add all log events to a list."""
+
+    @implementer(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        events.append(event)
+
+    globalLogPublisher.addObserver(observe)
+    yield
+    globalLogPublisher.removeObserver(observe)
+
+
 @pytest.fixture
 def logged() -> Iterator[list[LogEvent]]:
     """All log events of a test, as they come."""
     events: list[LogEvent] = []
-    globalLogPublisher.addObserver(events.append)
-    yield events
-    globalLogPublisher.removeObserver(events.append)
+    with observing(events):
+        yield events
 
 
 @pytest.fixture
@@ -61,9 +75,8 @@ def noFailures(request: pytest.FixtureRequest) -> Iterator[None]:
     that expects others asks for the log.
     """
     events: list[LogEvent] = []
-    globalLogPublisher.addObserver(events.append)
-    yield
-    globalLogPublisher.removeObserver(events.append)
+    with observing(events):
+        yield
     if not {"logged", "loggedFailures"} & set(request.fixturenames):
         failures = [
             event

@@ -17,8 +17,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import trustme
 from attrs import define, field
@@ -241,7 +242,7 @@ class World(ABC):
     @abstractmethod
     def settle(self) -> None: ...
     @abstractmethod
-    def until(self, predicate: Callable[[], bool]) -> None: ...
+    def until(self, predicate: Callable[[], object]) -> None: ...
     def letGo(self) -> None:
         """Let the backend be picked."""
         self.picker.letGo()
@@ -269,7 +270,7 @@ class MemoryWorld(World):
     def settle(self) -> None:
         self.network.settle()
 
-    def until(self, predicate: Callable[[], bool]) -> None:
+    def until(self, predicate: Callable[[], object]) -> None:
         for _ in range(1000):
             if predicate():
                 return
@@ -507,7 +508,7 @@ class SocketWorld(World):
 
     def inReactor(self, function: Callable[..., object], *arguments: object) -> object:
         """Call something where the balancer runs, and wait for its outcome."""
-        return blockingCallFromThread(reactor, function, *arguments)
+        return blockingCallFromThread(cast(Any, reactor), function, *arguments)
 
     def _listen(self) -> str:
         where = self._directory
@@ -527,7 +528,7 @@ class SocketWorld(World):
             sock = socket.create_connection((address.host, address.port))
         if self._front == "tls":
             context = self._certificates.client
-            peer = TLSPeer(sock, context, server_hostname="127.0.0.1")
+            peer: SocketPeer = TLSPeer(sock, context, server_hostname="127.0.0.1")
         else:
             peer = SocketPeer(sock)
         self._peers.append(peer)
@@ -564,7 +565,7 @@ class SocketWorld(World):
         while quiet < 6:
             quiet = 0 if self._tick() else quiet + 1
 
-    def until(self, predicate: Callable[[], bool]) -> None:
+    def until(self, predicate: Callable[[], object]) -> None:
         deadline = reactor.seconds() + 10
         while not predicate():
             assert reactor.seconds() < deadline, "it never came to that"
@@ -648,21 +649,28 @@ class Journey:
                 self.peers[side].read(True)
         over = self.world.records.closes
         world.until(lambda: over or world.backend() is not None)
-        if BACKEND not in self.peers and world.backend() is not None:
-            self.peers[BACKEND] = world.backend()
+        self.seeBackend()
         for side, other in ((BACKEND, CLIENT), (CLIENT, BACKEND)):
             if side in self.peers and not self.deeds[side]:
                 self.do(side, "end", 0)
-                world.until(lambda other=other: over or self.over(other))
+                world.until(partial(self._hasEnded, other))
         world.until(lambda: bool(world.records.closes))
         world.settle()
-        if BACKEND not in self.peers and world.backend() is not None:
-            self.peers[BACKEND] = world.backend()
+        self.seeBackend()
+
+    def seeBackend(self) -> None:
+        """It may have been dialled meanwhile."""
+        backend = self.world.backend()
+        if backend is not None:
+            self.peers.setdefault(BACKEND, backend)
 
     def over(self, side: str) -> bool:
         """Whether one side has heard all it will hear."""
         peer = self.peers.get(side)
         return peer is None or peer.sawEnd or peer.sawReset or self.gone(side)
+
+    def _hasEnded(self, side: str) -> bool:
+        return bool(self.world.records.closes) or self.over(side)
 
     def gone(self, side: str) -> bool:
         return bool(self.deeds[side]) and self.deeds[side][-1] in ("close", "reset")
@@ -674,7 +682,7 @@ class Journey:
         self.checkBytes(CLIENT, BACKEND)
         self.checkBytes(BACKEND, CLIENT)
         assert record.end in self.possibleEnds(), (record, self.order)
-        client, backend = (self.peers.get(each) for each in (CLIENT, BACKEND))
+        client, backend = self.peers[CLIENT], self.peers.get(BACKEND)
         assert record.bytesFromClient <= client.sent
         assert record.bytesFromBackend <= (backend.sent if backend else 0)
         if backend is not None:
@@ -722,7 +730,7 @@ class Journey:
             return False
         # A TLS peer that is sent more after its end resets; so it came out.
         end = self.world.records.closes[0].end
-        if self.world.short and not end.normal:
+        if self.world.short and end is not None and not end.normal:
             return False
         if self.peers[sender].endedWhole and self.order[0][0] == receiver:
             return False  # It was closed before it had said all.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from configured import configured
 from twisted.internet.defer import Deferred
@@ -93,7 +93,7 @@ class Story:
         process: str = "",
         members: str = "",
         log: str = "none",
-        observers: Iterable[IConnectionObserver] = (),
+        observers: Iterable[Any] = (),
         **arguments,
     ) -> None:
         self.network = MemoryNetwork()

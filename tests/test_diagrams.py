@@ -16,7 +16,11 @@ from lbproxy.streams.kinds import TCP, TLS, UNIX
 from lbproxy.streams.limits import Limit
 from lbproxy.streams.stream import Facts, Mode
 
-from .proxy.test_limits import FIXED, KEYS, WALK
+from .proxy.test_limits import (  # type: ignore[import-not-found]
+    FIXED,
+    KEYS,
+    WALK,
+)
 
 ROOT = Path(__file__).parent.parent
 ARCHITECTURE = (ROOT / "docs" / "architecture.rst").read_text()
@@ -94,8 +98,8 @@ def test_close() -> None:
     steps = table(ENDS, "step", "what is done", "what ends it")
     assert [step for step, *_ in steps] == [step for step in CLOSES if step != "open"]
     for step, _, ends in steps:
-        for following in CLOSES[step]:
-            assert re.search(rf"\b{following}\b", ends), (step, following)
+        for next_ in CLOSES[step]:
+            assert re.search(rf"\b{next_}\b", ends), (step, next_)
 
 
 def test_generations() -> None:

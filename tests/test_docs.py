@@ -13,6 +13,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import pytest_twisted
@@ -107,7 +108,7 @@ def test_threeLines(page: str) -> None:
 
 def test_readmePicker() -> None:
     """The README's picker picks."""
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(blocks(ROOT / "README.rst", "python")[1], names)
     picker = names["FirstOne"]()
     assert checkPicker(picker, pool(picker).candidates(0)).name == "b0"
@@ -180,7 +181,9 @@ def test_quietest() -> None:
     checkPicker(picker, members.candidates(0))
     for expected in ("b0", "b1", "b2", "b0"):
         chosen = picker.pick(members.candidates(0), connectionFrom())
-        assert members.lease(chosen).backend.name == expected
+        lease = members.lease(chosen)
+        assert lease is not None
+        assert lease.backend.name == expected
 
 
 TESTS = dict(enumerate(blocks(ROOT / "docs" / "testing.rst", "python")))
@@ -237,7 +240,7 @@ class Directory(Resource):
 @pytest_twisted.inlineCallbacks
 def test_asking():
     """The async example goes where an HTTP service says, or else to the first."""
-    port = reactor.listenTCP(0, Site(Directory()), interface="127.0.0.1")
+    port = cast(Any, reactor).listenTCP(0, Site(Directory()), interface="127.0.0.1")
     service = f"http://127.0.0.1:{port.getHost().port}/"
     picker = runpy.run_path(str(EXAMPLES / "asking.py"))["Asking"](service)
     verifyObject(IBackendPicker, picker)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from stories import A, B, Picks, Routes, Story, processOf
 from twisted.internet.defer import Deferred
@@ -192,6 +194,7 @@ def test_stopsInTime() -> None:
     )
     story.client(b"x")
     (session,) = story.sessions
+    assert session.client is not None
     session.client.transport.abortConnection = lambda: None
     stopped = story.balancer.stopService()
     story.settle(3.9)
@@ -209,7 +212,7 @@ def canceller(_: Deferred) -> None:
 @pytest.mark.parametrize("plugin", ["pickers", "routers"])
 def test_cancellerThatRaises(plugin: str, loggedFailures) -> None:
     """A plugin's answer that cannot be cancelled holds nothing up."""
-    answer = {
+    answer: dict[str, Any] = {
         "pickers": {"web": Picks(lambda _: Deferred(canceller))},
         "routers": {"front": Routes(lambda: Deferred(canceller))},
     }

@@ -145,7 +145,7 @@ def test_size(log: Log) -> None:
 
 def test_nothingToFollow(log: Log) -> None:
     """Standard output is not followed, nor a file that is not under its name."""
-    elsewhere = LogPublisher(print, textFileLogObserver(StringIO()))
+    elsewhere = LogPublisher(LogPublisher(), textFileLogObserver(StringIO()))
     assert followLog(elsewhere, log.clock.seconds) is None
     log.path.rename(log.old)
     assert followLog(log.publisher, log.clock.seconds) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from configured import configured
@@ -134,7 +135,7 @@ def route() -> str:
     return "default"
 
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "noPool": (
         {"pickers": {"wbe": Picks(None)}},
         'pickers: "wbe": there is no such pool; known: default',

@@ -95,10 +95,10 @@ def test_takenPort(capfd, logged: list[LogEvent]) -> None:
         with pytest.raises(SystemExit):
             service.privilegedStartService()
         assert f"{listen}: Address already in use" in capfd.readouterr().err
+        assert isinstance(service, CommandLineService)
         service._madeBy = -1
         with pytest.raises(DaemonCannotStart) as raised:
             service.privilegedStartService()
-    assert isinstance(service, CommandLineService)
     sentence = f"cannot listen on {listen}: Address already in use"
     assert raised.value.__notes__ == [sentence]
     assert [formatEvent(event) for event in logged][-1] == sentence

@@ -13,9 +13,9 @@ from lbproxy.config.place import (
     Place,
     knownHint,
     knownOnes,
-    oneLine,
     shown,
 )
+from lbproxy.words.escaping import oneLine
 
 
 def test_aKeyIsFoundAgain() -> None:

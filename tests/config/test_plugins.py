@@ -484,7 +484,7 @@ def test_coroutineFunctionIsARouter() -> None:
 def test_builtInFunctionIsARouter() -> None:
     """What cannot tell its parameters is taken at its word."""
     assert namedRouter("python:operator.index") is not None
-    assert namedRouter("python:builtins.iter").route(b"") is not None  # type: ignore[arg-type]
+    assert namedRouter("python:builtins.iter").route(b"") is not None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from lbproxy.config.file import configurationFromText
-from lbproxy.config.keys import BACKEND, EJECTION, LISTENER, LOG, POOL, PROCESS, TABLES
+from lbproxy.config.keys import LISTENER, LOG, POOL, PROCESS, TABLES
+from lbproxy.config.model import BACKEND, EJECTION
 from lbproxy.config.place import ConfigurationError
 from lbproxy.config.reference import defaultText, referenceText
 from lbproxy.config.schema import Key, Table

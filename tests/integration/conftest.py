@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 import trustme
@@ -81,7 +81,7 @@ def startTwistd(tmp_path: Path) -> Iterator[StartTwistd]:
     """Start C{twistd} with any arguments; its log has to be clean at the end."""
     started: list[Daemon] = []
 
-    def start(*arguments: str, listeners: int = 1, **how: object) -> Daemon:
+    def start(*arguments: str, listeners: int = 1, **how: Any) -> Daemon:
         directory = tmp_path / f"twistd-{len(started)}"
         directory.mkdir()
         daemon = Daemon(arguments, directory, **how)
@@ -156,7 +156,7 @@ def serve() -> Iterator[Callable[..., Backend]]:
     """Start a backend that has one kind of conversation, whatever is tried."""
     started: list[Backend] = []
 
-    def serve(conversation: Conversation, *where: object) -> Backend:
+    def serve(conversation: Conversation, *where: Any) -> Backend:
         started.append(Backend(conversation, *where))
         return started[-1]
 

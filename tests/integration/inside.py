@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from configured import configured
 from stories import Records, generationOf, processOf
@@ -69,7 +69,7 @@ class Inside:
 
     def call(self, function: Callable[..., object], *arguments: object) -> Any:
         """Call something where the balancer runs, and wait for its outcome."""
-        return blockingCallFromThread(reactor, function, *arguments)
+        return blockingCallFromThread(cast(Any, reactor), function, *arguments)
 
     def connect(self) -> Any:
         """A client."""

@@ -178,6 +178,7 @@ class Pages(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
+        assert isinstance(self.server, Web)
         self.answer(f"{self.server.name} {self.path}\n".encode())
 
     def answer(self, body: bytes) -> None:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from http.client import HTTPConnection
 from random import Random
 from threading import Barrier, Event, Thread
@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.handlers import Message
+from aiosmtpd.handlers import Message as Handler
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection
 from websockets.sync.server import serve as serveWebSocket
@@ -96,14 +96,14 @@ def test_slowAnswersOverlap(start: Start, web: Callable[..., Web]) -> None:
     ]
 
 
-class Mailbox(Message):
+class Mailbox(Handler):
     """Keeps the messages that were delivered."""
 
     def __init__(self) -> None:
         super().__init__()
         self.subjects: list[str] = []
 
-    def handle_message(self, message: EmailMessage) -> None:
+    def handle_message(self, message: Message) -> None:
         """Keep one."""
         self.subjects.append(message["Subject"])
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from queue import Queue
 from threading import Event, Thread
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trustme
@@ -220,7 +220,8 @@ def test_resetTakenForAnEnd(
         stream.descriptor.socket.send(b"never read")
         goes.set()
         gone.wait(PATIENCE)
-        reactor._disconnectSelectable(stream.descriptor, CONNECTION_DONE, True)
+        disconnect = cast(Any, reactor)._disconnectSelectable
+        disconnect(stream.descriptor, CONNECTION_DONE, True)
 
     if where == "tls":
         port = secure(authority, speaksAndResets).port

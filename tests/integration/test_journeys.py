@@ -7,7 +7,7 @@ import pytest_twisted
 from hypothesis import HealthCheck, given, settings
 from journeys import SCHEDULES, Certificates, Journey, SocketWorld
 from twisted.internet import reactor
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import ServerFactory
 from twisted.internet.threads import deferToThread
 
 PAIRS = [
@@ -24,7 +24,7 @@ PAIRS = [
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     # The first port that Twisted opens brings a spare descriptor along for good.
-    pytest_twisted.blockon(reactor.listenTCP(0, Factory()).stopListening())
+    pytest_twisted.blockon(reactor.listenTCP(0, ServerFactory()).stopListening())
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 

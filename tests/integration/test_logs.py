@@ -515,7 +515,7 @@ def test_resets(start: Start, serve: Callable[..., Backend], tmp_path: Path) -> 
     """Who reset a connection can be told from the log."""
     path = tmp_path / "access.log"
 
-    def rude(connected: object) -> None:
+    def rude(connected: socket.socket) -> None:
         connected.recv(1)
         reset(connected)
 

@@ -62,7 +62,7 @@ def numbers(count: int, first: int = 0) -> list[bytes]:
 
 def readAll(descriptor: int) -> bytes:
     """What is in a pipe."""
-    parts = []
+    parts: list[bytes] = []
     while True:
         try:
             part = os.read(descriptor, 65536)

@@ -95,7 +95,7 @@ class Shaking(MemoryTransport):
     """A transport that begins with a handshake, which never comes to its end."""
 
 
-class _ShakingKind(type(kindOf(MemoryTransport))):
+class _ShakingKind(type(kindOf(MemoryTransport))):  # type: ignore[misc]
     shakes = True
 
 
@@ -107,7 +107,9 @@ def arriving(limits) -> Scene:
     network = scene.story.network
     here = IPv4Address("TCP", "127.0.0.1", 8080)
     near = Shaking(network, here, here)
-    near.connect(network._listening[8080].buildProtocol(here))
+    protocol = network._listening[8080].buildProtocol(here)
+    assert protocol is not None
+    near.connect(protocol)
     scene.client = near.far
     scene.story.settle()
     return scene
@@ -197,6 +199,7 @@ def deadTransport(limits) -> Scene:
     """Aborted, and its transport never says that it is gone."""
     scene = Scene(limits, routers={"front": Routes(hangs)}).wait("accept")
     (session,) = scene.story.sessions
+    assert session.client is not None
     session.client.transport.abortConnection = lambda: None
     session.abort(End.DRAINED)
     return scene

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 from stories import A, B, Picks, Routes, Story
@@ -14,6 +15,7 @@ from twisted.plugins.misbehaving_endpoints import Misbehaves, cannotBeCancelled
 from lbproxy import Backend, End
 from lbproxy.balance.pool import Pool
 from lbproxy.proxy.dialer import DialOptions
+from lbproxy.testing import Far
 from lbproxy.words.backend import Member
 
 pytestmark = pytest.mark.usefixtures("loggedFailures")
@@ -90,14 +92,15 @@ def test_endpointThatIsAlone() -> None:
     assert "no such place" in story.end.detail
 
 
-def bare(**how) -> tuple[Story, object, object, object]:
+def bare(**how) -> tuple[Story, Far, Any, Any]:
     """A client that is joined to a transport which never says that it is gone."""
     story = Story(BARE, process='close-timeout = "5s"', **how)
     client = story.client(b"hello")
     ((transport, protocol),) = Misbehaves.made
     protocol.dataReceived(b"who is there?")
     story.settle()
-    assert (transport.written, client.received) == (b"hello", b"who is there?")
+    assert transport.written == b"hello"
+    assert client.received == b"who is there?"
     return story, client, transport, protocol
 
 
@@ -213,7 +216,7 @@ def test_asyncThatRaises(what: str, logged: list) -> None:
         await succeed(None)
         raise LookupError("no such thing")
 
-    plugins = {
+    plugins: dict[str, Any] = {
         "picker": {"pickers": {"web": Picks(raises)}},
         "router": {"routers": {"front": Routes(raises)}},
     }

@@ -155,8 +155,8 @@ def test_coroutinePick() -> None:
 @pytest.mark.parametrize("leave", ["reset", "end"])
 def test_clientLeavesWhilePicked(leave: str) -> None:
     """The pick is cancelled when its client is gone, and a late answer ignored."""
-    cancelled = []
-    pick = Deferred(cancelled.append)
+    cancelled: list = []
+    pick: Deferred = Deferred(cancelled.append)
     story = Story(A, listener="half-close = false", pickers={"web": Picks(pick)})
     client = story.client(b"x")
     getattr(client, leave)()
@@ -414,7 +414,7 @@ def test_withoutHalfClose(first: str) -> None:
     other.send(b"to nobody")
     other.end()
     story.settle()
-    assert story.end.end.value == f"{first}-closed"
+    assert str(story.end.end) == f"{first}-closed"
 
 
 def test_peerThatNeverEnds() -> None:
@@ -490,6 +490,7 @@ def test_waitingClientIsReadToALimit() -> None:
         client.send(b"z" * 50_000)
     story.settle()
     (session,) = story.sessions
+    assert session.client is not None
     assert session.client.received == 100_000
     pick.callback(story.pool.members[0])
     story.settle()

@@ -430,7 +430,7 @@ class Plugin(TCPServer):
     wrap = Between
 
 
-EVERY: dict[str, type[Bench]] = {
+EVERY: dict[str, Callable[[Certificates], Bench]] = {
     "memory": Memory,
     "tcp-server": TCPServer,
     "tcp-client": TCPClient,

@@ -117,7 +117,7 @@ class TestLoss:
         its C{writeSomeData} and C{connectionLost}, while the socket is open.
         """
         protocol, far = await pairs.tcp(Plain())
-        transport, calls = protocol.transport, []
+        transport, calls = protocol.transport, list[Failure]()
 
         def send(data: bytes) -> int:
             calls.append(bytes(data))
@@ -143,7 +143,7 @@ class TestLoss:
         later, through the C{connectionLost} that it had when it was aborted.
         """
         protocol, _ = await pairs.tcp(Plain())
-        transport, calls = protocol.transport, []
+        transport, calls = protocol.transport, list[Failure]()
         vars(transport)["connectionLost"] = calls.append
         transport.abortConnection()
         assert calls == []
@@ -333,7 +333,7 @@ class TestTLS:
         """
         for cut, below in ((True, ConnectionDone), (False, ConnectionLost)):
             protocol, far = await pairs.tls(Plain())
-            transport, reasons = lowest(protocol.transport), []
+            transport, reasons = lowest(protocol.transport), list[Failure]()
 
             def lost(reason: Failure, transport=transport, reasons=reasons) -> None:
                 reasons.append(reason)

@@ -8,7 +8,7 @@ import pytest
 import pytest_twisted
 from journeys import Certificates
 from twisted.internet import reactor
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import ServerFactory
 
 from .bench import Bench
 from .benches import EVERY, SECURE
@@ -18,7 +18,7 @@ from .contract import SecureContract, StreamContract
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     # The first port that Twisted opens brings a spare descriptor along for good.
-    pytest_twisted.blockon(reactor.listenTCP(0, Factory()).stopListening())
+    pytest_twisted.blockon(reactor.listenTCP(0, ServerFactory()).stopListening())
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 

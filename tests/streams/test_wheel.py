@@ -6,6 +6,7 @@ import gc
 import math
 import weakref
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -182,7 +183,7 @@ def test_inOrder(times: list[float]) -> None:
     came: list[int] = []
     for when in times:
         tick = math.ceil(when * TICKS)
-        wheel.schedule(Doing(lambda tick=tick: came.append(tick)), when)
+        wheel.schedule(Doing(partial(came.append, tick)), when)
     clock.advance(9001)
     assert came == sorted(came)
     assert len(came) == len(times)
