@@ -272,6 +272,7 @@ def test_scriptedReset(after: float | None) -> None:
     story.client(b"x")
     story.settle(2.5)
     assert story.end.end is End.BACKEND_RESET
+    assert story.end.closed is not None
     assert story.end.closed - story.end.opened == pytest.approx(after or 0, abs=0.1)
     story.stop()
 

@@ -9,6 +9,9 @@ from attrs import define, field
 
 from .transports import Far
 
+Answer = Literal["accept", "refuse", "hang"]
+"""What a backend does with a dial: C{"hang"} never answers it."""
+
 
 @define(eq=False)
 class ScriptedBackend:
@@ -23,7 +26,7 @@ class ScriptedBackend:
     @ivar dials: How many were tried.
     """
 
-    answer: Literal["accept", "refuse", "hang"] = "accept"
+    answer: Answer = "accept"
     accepted: list[Far] = field(factory=list)
     dials: int = 0
     delay: float = 0.0

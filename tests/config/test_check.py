@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
@@ -147,9 +146,19 @@ class Threads(MemoryReactorClock):
         super().__init__()
         self.told: SimpleQueue[str] = SimpleQueue()
 
-    def callFromThread(self, callable: Callable[[str], object], *args: str) -> None:
+    def callFromThread(self, callable: Any, *args: Any, **kwargs: Any) -> None:
         """Keep what is to be told."""
-        self.told.put(*args)
+        (told,) = args
+        self.told.put(told)
+
+    def callInThread(self, callable: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing is called there."""
+
+    def getThreadPool(self) -> Any:
+        """There is none."""
+
+    def suggestThreadPoolSize(self, size: int) -> None:
+        """Nothing is suggested to."""
 
 
 def test_namesAtAStart() -> None:

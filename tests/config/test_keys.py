@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from attrs import field, frozen
 
-from lbproxy.config.keys import BACKEND, DOCUMENT, EJECTION, POOL, TABLES
-from lbproxy.config.model import Configuration, PickerChoice
+from lbproxy.config.keys import DOCUMENT, POOL, TABLES
+from lbproxy.config.model import BACKEND, EJECTION, Configuration, PickerChoice
 from lbproxy.config.place import ConfigurationError, Place
 from lbproxy.config.schema import Key, Table, keysOf, readAt
 from lbproxy.config.whole import configurationFromMapping

@@ -476,7 +476,7 @@ def test_diskFullForAWhile(serve: Callable[..., Backend]) -> None:
         )
         if mounted.returncode:
             pytest.skip("a small disk cannot be mounted here")
-        stack.callback(subprocess.run, ["umount", "--lazy", disk], check=True)
+        stack.callback(lambda: subprocess.run(["umount", "--lazy", disk], check=True))
         path = disk / "access.log"
         options = [f"--listen={LOOPBACK}", over, f"--access-log={path}"]
         daemon = Daemon(["lbproxy", *options], Path(name))

@@ -18,6 +18,7 @@ from lbproxy.proxy.pluginerrors import PluginErrors
 from lbproxy.streams.alarm import ClockAlarm
 from lbproxy.streams.wheel import Wheel
 from lbproxy.testing import MemoryNetwork
+from lbproxy.testing.backends import Answer
 
 TCP = "tcp:10.0.0.1:80"
 NAMED = "tcp:backend.internal:80"
@@ -28,7 +29,7 @@ class Dialled:
 
     def __init__(
         self,
-        answer: str,
+        answer: Answer,
         connect: str = TCP,
         network: MemoryNetwork | None = None,
     ) -> None:
@@ -77,7 +78,7 @@ def test_refused() -> None:
 
 @pytest.mark.parametrize("connect", WAYS)
 @pytest.mark.parametrize("answer", ["accept", "refuse", "hang"])
-def test_cancelled(answer: str, connect: str) -> None:
+def test_cancelled(answer: Answer, connect: str) -> None:
     """Of a dial that was cancelled nothing more is heard."""
     network = MemoryNetwork()
     network.alias("backend.internal", "10.0.0.1")
@@ -111,7 +112,7 @@ LOCAL = "unix:/run/backend.sock"
         ("hang", (0, ["BacklogFull"])),
     ],
 )
-def test_localAtOnce(answer: str, outcome: tuple[int, list[str]]) -> None:
+def test_localAtOnce(answer: Answer, outcome: tuple[int, list[str]]) -> None:
     """
     A UNIX socket answers at once; one that does not has a full backlog, and is
     not waited for.

@@ -22,6 +22,7 @@ from lbproxy.proxy.states import LIMITS, State
 from lbproxy.streams.kinds import declare, kindOf
 from lbproxy.streams.limits import LINGER, Limit
 from lbproxy.testing import MemoryTransport
+from lbproxy.testing.backends import Answer
 
 OFF = {
     "idle-timeout": 0.0,
@@ -78,7 +79,7 @@ class Scene:
         self.story = Story(A, B, **texts, **arguments)
         self.story.backends[1].answer = "refuse"
 
-    def wait(self, answer: str) -> Scene:
+    def wait(self, answer: Answer) -> Scene:
         self.story.backends[0].answer = answer
         self.client = self.story.client(b"x")
         return self

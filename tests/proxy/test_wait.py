@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from inspect import CORO_CLOSED, getcoroutinestate
+from typing import Any
 
 import pytest
 from stories import A, B, Picks, Routes, Story
@@ -36,7 +38,7 @@ class Heard:
             awaitable,
             answered,
             failed,
-            lambda failure: self.troubles.append(failure.type.__name__),
+            lambda failure: self.troubles.append(type(failure.value).__name__),
         )
 
 
@@ -242,7 +244,7 @@ async def test_cancelledInALoop() -> None:
         each.cancel()
     await asyncio.sleep(0.01)
     assert sorted(events) == ["cancelled", "over", "over"]
-    assert one.cr_frame is None
+    assert getcoroutinestate(one) == CORO_CLOSED
     assert (heard.answers, heard.failures, heard.troubles) == ([], [], [])
     assert len(asyncio.all_tasks()) <= 2
 
@@ -275,7 +277,7 @@ def test_asyncioElsewhere(what: str, plugin, logged: list) -> None:
     A plugin that awaits what is asyncio's under another reactor is told so in one
     line; its connection ends, and a second one has no line of its own.
     """
-    plugins = {
+    plugins: dict[str, dict[str, Any]] = {
         "picker": {"pickers": {"web": Picks(plugin)}},
         "router": {"routers": {"front": Routes(plugin)}},
     }
