@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import pytest
 import pytest_twisted
+from stories import record
 from twisted.application.service import MultiService
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -25,9 +26,12 @@ from twisted.web.server import Site
 from zope.interface.verify import verifyObject
 
 import lbproxy
-from lbproxy import Backend, IBackendPicker
+from lbproxy import Backend, End, IBackendPicker
+from lbproxy.balance.health import EjectionOptions
 from lbproxy.balance.pool import Pool
 from lbproxy.config.file import configurationFromText
+from lbproxy.config.schema import keysOf
+from lbproxy.observe.accesslog import line
 from lbproxy.tap import Options
 from lbproxy.testing import MemoryNetwork, checkPicker, connectionFrom
 
@@ -172,6 +176,48 @@ def docstrings() -> Iterator[tuple[str, str]]:
 def test_docstringsAreEpytext() -> None:
     """None is in the markup of the pages, which would be shown as it is written."""
     assert [where for where, text in docstrings() if "``" in text] == []
+
+
+def test_ejection() -> None:
+    """What ejects a member by default is said as it is declared."""
+    page = (ROOT / "docs" / "failures.rst").read_text()
+    rows = re.findall(r"^     - ``([a-z-]+)``\n     - (\S+)$", page, re.MULTILINE)
+    assert rows == [(key.name, str(key.default)) for key in keysOf(EjectionOptions)]
+
+
+def test_outage() -> None:
+    """Each line of a log that is shown is one that lbproxy has written."""
+    night = (ROOT / "tests" / "observe" / "night.txt").read_text()
+    written = {re.sub(r"^\w+ +", "", each) for each in night.splitlines()}
+    shown = "".join(blocks(ROOT / "docs" / "failures.rst", "text")).splitlines()
+    shown = [each for each in shown if each]
+    assert len(shown) > 6
+    assert [each for each in shown if each not in written] == []
+
+
+def test_troubleshooting(tmp_path: Path) -> None:
+    """Each word has its advice, and the commands count what they say they do."""
+    page = (ROOT / "docs" / "troubleshooting.rst").read_text()
+    terms = re.findall(r"^(``.*``)$", page, re.MULTILINE)
+    words = re.findall(r"``([^`]+)``", " ".join(terms))
+    assert sorted(words) == sorted(End)
+    a, b, c = (Backend("tcp:h:1", name=name) for name in "abc")
+    records = [
+        record(end=End.BACKEND_RESET, backend=a, tried=[b, c], detail="truncated"),
+        record(end=End.BACKEND_RESET, backend=a, tried=[b]),
+        record(end=End.CLIENT_CLOSED, backend=b),
+    ]
+    log = tmp_path / "access.log"
+    log.write_text("".join(map(line, records)))
+    counted = [
+        subprocess.check_output(["sh", "-c", command], text=True, cwd=tmp_path).split()
+        for command in re.findall(r"^    (.*access\.log.*)$", page, re.MULTILINE)
+    ]
+    assert counted == [
+        ["2", "backend-reset", "1", "client-closed"],
+        ["2", "backend=a"],
+        ["2", "b", "1", "c"],
+    ]
 
 
 def test_quietest() -> None:
