@@ -33,10 +33,15 @@ from .config.model import Configuration, ListenerConfiguration, PoolConfiguratio
 from .config.plugins import buildPicker, namedRouter
 from .demo import ADVICE, Demo
 from .holdings import Holdings
-from .interfaces import IBackendPicker, IConnectionObserver, IRouter
+from .interfaces import (
+    IBackendPicker,
+    IConnectionObserver,
+    IPoolObserver,
+    IRouter,
+)
 from .observe.accesslog import AccessLog
 from .observe.endslog import EndsLog
-from .observe.observers import Observers
+from .observe.observers import Observers, PoolObservers
 from .observe.poolslog import PoolsLog
 from .ports import CannotStart, Ports, gateAccept, ownSocket
 from .proxy.capacity import Capacity
@@ -108,7 +113,8 @@ class Plugins:
 
     @ivar pickers: Instead of those of the configuration, by pool.
     @ivar routers: Instead of those of the configuration, by listener.
-    @ivar observers: Told of every connection, besides the logs.
+    @ivar observers: Told of every connection, besides the logs; those that provide
+        L{IPoolObserver} of the members of pools as well.
     """
 
     pickers: Mapping[str, IBackendPicker]
@@ -141,6 +147,9 @@ class Generation:
         self._observers = Observers(
             [*filter(None, logs), *plugins.observers], process.errors
         )
+        watching: list[Any] = [process.poolsLog]
+        watching += filter(IPoolObserver.providedBy, plugins.observers)
+        self._poolObservers = PoolObservers(watching, process.errors)
         self.sessions = Sessions(process.capacity, self._observers)
         self._destinations: dict[str, Destination] = {}
         self._pools: list[str] = []
@@ -246,7 +255,7 @@ class Generation:
             backends,
             picker,
             configured.ejection,
-            self._process.poolsLog,
+            self._poolObservers,
         )
         return HeldPool(pool, demo)
 
@@ -264,7 +273,7 @@ class Generation:
             observer=self._observers,
             errors=process.errors,
             exhausted=process.capacity.exhausted,
-            direct=DirectPools(process.poolsLog),
+            direct=DirectPools(self._poolObservers),
         )
         place = listener.place.key("listen")
         for description in listener.listen:

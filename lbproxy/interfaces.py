@@ -142,7 +142,9 @@ class IConnectionObserver(Interface):
 
 class IPoolObserver(Interface):
     """
-    What hears of the members of pools: the log is one.  It must not raise.
+    What hears of the members of pools: the log is one, and so is each observer
+    handed to a balancer that provides this interface besides
+    L{IConnectionObserver}.  What it raises is logged.
     """
 
     def ejected(

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..interfaces import IConnectionObserver
+from ..interfaces import IConnectionObserver, IPoolObserver
 from ..proxy.pluginerrors import PluginErrors
+from ..words.backend import Member
 from ..words.connection import Connection
 
 
@@ -42,3 +43,52 @@ class Observers:
                 observer.closed(connection)
             except BaseException:
                 self._errors.tell(observer, Failure(), "closed")
+
+
+@implementer(IPoolObserver)
+class PoolObservers:
+    """
+    Several observers of pools, as one.
+
+    What one raises is logged with its name; the others, and the pool, notice
+    nothing.
+    """
+
+    def __init__(
+        self, observers: Iterable[IPoolObserver], errors: PluginErrors
+    ) -> None:
+        self._observers = tuple(observers)
+        self._errors = errors
+
+    def ejected(
+        self, pool: str, member: Member, seconds: float, failures: int, reason: str
+    ) -> None:
+        """Tell them all that a member is left alone from now on."""
+        self._tell("ejected", pool, member, seconds, failures, reason)
+
+    def notEjected(self, pool: str, member: Member, share: float) -> None:
+        """Tell them all that a member is not, since enough others are."""
+        self._tell("notEjected", pool, member, share)
+
+    def returned(self, pool: str, member: Member, seconds: float) -> None:
+        """Tell them all that a member may be picked again."""
+        self._tell("returned", pool, member, seconds)
+
+    def nobodyLeft(self, pool: str, ejected: int, down: int) -> None:
+        """Tell them all that no member is available."""
+        self._tell("nobodyLeft", pool, ejected, down)
+
+    def dialFailed(self, pool: str, member: Member, reason: str) -> None:
+        """Tell them all that a member could not be connected to."""
+        self._tell("dialFailed", pool, member, reason)
+
+    def endedEmpty(self, pool: str, member: Member) -> None:
+        """Tell them all that a member ended a connection without a byte."""
+        self._tell("endedEmpty", pool, member)
+
+    def _tell(self, what: str, *arguments: object) -> None:
+        for observer in self._observers:
+            try:
+                getattr(observer, what)(*arguments)
+            except BaseException:
+                self._errors.tell(observer, Failure(), what)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from stories import A, Story
 from twisted.internet.task import Clock
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from lbproxy import End, IConnectionObserver
+from lbproxy import Connection, End, IConnectionObserver, IPoolObserver
 from lbproxy.observe.observers import Observers
 from lbproxy.proxy.pluginerrors import PluginErrors
 from lbproxy.streams.alarm import ClockAlarm
@@ -55,3 +56,57 @@ def test_observerThatStopsTheService() -> None:
     assert story.client(b"x").wasReset
     assert story.end.end is End.DRAINED
     assert not story.backends[0].dials
+
+
+@implementer(IConnectionObserver, IPoolObserver)
+class Watches:
+    """Keeps what it is told of members; and raises at the last."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+
+    def opened(self, connection: Connection) -> None: ...
+    def closed(self, connection: Connection) -> None: ...
+
+    def ejected(self, pool, member, seconds, failures, reason) -> None:
+        self.told.append(("ejected", pool, member.name, seconds, failures, reason))
+
+    def notEjected(self, pool, member, share) -> None:
+        self.told.append(("notEjected", pool, member.name, share))
+
+    def returned(self, pool, member, seconds) -> None:
+        self.told.append(("returned", pool, member.name, seconds))
+
+    def nobodyLeft(self, pool, ejected, down) -> None:
+        self.told.append(("nobodyLeft", pool, ejected, down))
+
+    def dialFailed(self, pool, member, reason) -> None:
+        self.told.append(("dialFailed", member.name, reason))
+
+    def endedEmpty(self, pool, member) -> None:
+        self.told.append(("endedEmpty", member.name))
+        raise LookupError("no such thing")
+
+
+def test_membersAreToldOf(logged) -> None:
+    """An observer that provides the interface hears of members, and may fail."""
+    watches = Watches()
+    ejection = 'ejection = {consecutive-failures = 1, max-ejected = "100%"}'
+    story = Story(A, pool=ejection, observers=[watches])
+    verifyObject(IPoolObserver, watches)
+    story.backends[0].answer = "refuse"
+    story.client(b"x").end()
+    story.backends[0].answer = "accept"
+    story.settle(31)
+    story.client(b"x")
+    story.backends[0].accepted[0].end()
+    story.settle()
+    assert watches.told == [
+        ("dialFailed", A, "connection refused"),
+        ("ejected", "web", A, 30.0, 1, "connection refused"),
+        ("nobodyLeft", "web", 1, 0),
+        ("returned", "web", A, 31.0),
+        ("endedEmpty", A),
+    ]
+    story.stop()
+    assert sum("log_failure" in event for event in logged) == 1
