@@ -11,7 +11,7 @@ import trustme
 
 from .conftest import StartWith
 from .daemon import eventually, secureListener
-from .peers import Backend, Web, outcome, readAll, readExactly
+from .peers import Backend, Pages, Web, outcome, readAll, readExactly
 from .test_tls_clients import ran
 
 ANSWER = b"all of it\n" * 1000
@@ -73,6 +73,17 @@ def test_backendCutsOff(
     assert (record.end, record.detail) == ("backend-reset", "truncated")
 
 
+class Unmeasured(Pages):
+    """Does not say how long its answer is: it goes to the end of the stream."""
+
+    def answer(self, body: bytes) -> None:
+        """Send one whole answer, and the end."""
+        self.send_response(200)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+
 @pytest.mark.parametrize("program", ["wget", "curl"])
 @pytest.mark.parametrize("header", ["keep-alive", "close"])
 def test_clientsThatLeave(
@@ -90,7 +101,9 @@ def test_clientsThatLeave(
     """
     root = tmp_path / "root.pem"
     authority.cert_pem.write_to_path(root)
-    daemon = startWith(web(), listen=secureListener("tls", certificate))
+    # Or they might leave with the last byte, before the server has ended.
+    server = web(pages=Unmeasured if header == "close" else Pages)
+    daemon = startWith(server, listen=secureListener("tls", certificate))
     url = f"https://localhost:{daemon.port}/page"
     options = {
         "wget": ("-q", "-O", "-", "--ca-certificate", str(root)),
