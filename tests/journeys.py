@@ -719,8 +719,14 @@ class Journey:
             and self.peers[sender].hasReset
             and peer.hasReset
             and not peer.closesWhole
+            and not self.wasClosed(sender)
             and self.world.records.closes[0].backend is not None
         )
+
+    def wasClosed(self, side: str) -> bool:
+        """Whether the other side's end, which came first, closed both directions."""
+        peer = self.peers[side]
+        return (peer.closesWhole or peer.endedWhole) and self.order[0][0] != side
 
     def gentle(self, sender: str, receiver: str) -> bool:
         """Whether the sender ended cleanly and the receiver heard it out."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import pytest_twisted
-from hypothesis import HealthCheck, given, settings
-from journeys import SCHEDULES, Certificates, Journey, SocketWorld
+from hypothesis import HealthCheck, example, given, settings
+from journeys import BACKEND, CLIENT, SCHEDULES, Certificates, Journey, SocketWorld
 from twisted.internet import reactor
 from twisted.internet.protocol import ServerFactory
 from twisted.internet.threads import deferToThread
@@ -19,6 +19,13 @@ PAIRS = [
     ("tls", "tls"),
     ("tcp", "plain"),
 ]
+
+
+RESET_BEHIND_AN_END = (
+    [(CLIENT, ("end", 0)), (CLIENT, ("settle", 0)), (BACKEND, ("reset", 0))],
+    0,
+)
+"""Rarely found, and another thing where an end closes both directions."""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +46,7 @@ def test_whatTheyDo(pair: tuple[str, str], short: bool, certificates: Certificat
     """
 
     @given(SCHEDULES)
+    @example(RESET_BEHIND_AN_END)
     @settings(
         max_examples=20 if short else 30,
         deadline=None,
