@@ -1,1 +1,1 @@
-"""Who is next: pure decisions, told what time it is and given their randomness."""
+"""Choose members of a pool.  Time and randomness are arguments; there is no I/O."""

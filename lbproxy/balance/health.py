@@ -1,8 +1,8 @@
 """
-Passive health: a member whose dials keep failing is left alone for a while.
+Passive health: eject a member whose dials keep failing, for a limited time.
 
-Nothing is asked of a backend here; all that is known comes from the dials that
-connections made anyway.  Time comes in as an argument.
+No probes are sent to a backend.  The only evidence is the outcome of the dials
+that connections make anyway.  The time is an argument.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ class EjectionOptions:
         one in a row lasts twice as long as the one before.
     @ivar maxTime: What the doubling stops at, in seconds.
     @ivar maxEjected: The share of a pool that may be ejected at once, 0 to 1,
-        rounded down to whole members: by default a pool of one ejects nobody.
-    @ivar emptyAnswer: C{"failure"} if a connection that the member ended without
-        a byte counts as a failed dial, else C{"ok"}.
+        rounded down to whole members: by default the member of a pool of one is
+        never ejected.
+    @ivar emptyAnswer: C{"failure"} if a connection counts as a failed dial when
+        the member ended it without sending a byte, else C{"ok"}.
     """
 
     consecutiveFailures: int = option(
@@ -88,7 +89,7 @@ class EjectionOptions:
 
     def limit(self, members: int) -> int:
         """
-        How many may be ejected at once.
+        How many members may be ejected at once.
 
         @param members: The size of the pool.
         """
@@ -99,8 +100,8 @@ class EjectionOptions:
         """
         How long an ejection lasts, in seconds.
 
-        @param ejections: How many came just before it, without a dial that
-            worked in between.
+        @param ejections: How many ejections of the member came just before it,
+            without a dial that worked in between.
         """
         # 2.0 ** 1024 raises OverflowError; one less only makes an infinity.
         return min(self.baseTime * 2.0 ** min(ejections, 1023), self.maxTime)
@@ -110,7 +111,7 @@ DEFAULT_EJECTION = EjectionOptions()
 
 
 class Verdict(Enum):
-    """What comes of a failed dial."""
+    """What a failed dial of a member leads to."""
 
     COUNTED = "counted"
     EJECTED = "ejected from this moment on"
@@ -119,7 +120,8 @@ class Verdict(Enum):
 
 class PassiveHealth:
     """
-    Who of one pool is ejected, and until when.  A member goes round like this::
+    Keep track of which members of one pool are ejected, and until when.  A member
+    goes through these states::
 
         available --- failures in a row ---> ejected
             ^                                   |
@@ -131,22 +133,23 @@ class PassiveHealth:
                                                       long as before
 
     Probation is not a state of its own: a member comes back with its count of
-    failures one short of the limit.  One dial is then enough to learn what five
-    would say again, and it is the price of one retry to one connection.
+    failures one short of the limit.  So one failed dial ejects it again, instead
+    of five by default.  That dial costs one connection one retry.
 
     While a member is ejected its dials still have outcomes: those begun before,
-    and those made because nobody else was left.  A failure does not make the
-    ejection longer, or connections with nowhere else to go would keep a member
-    out for ever.  A success does not end it early, since one dial is weaker
-    evidence than the row of failures, but it does spare the member probation.
+    and those made because no other member was left.  A failure does not make the
+    ejection longer: otherwise connections that have no other member would keep it
+    ejected for ever.  A success does not end the ejection early: one dial is
+    weaker evidence than the failures in a row.  But it resets the count of
+    failures, so that the member comes back without probation.
 
-    At the limit of ejections a failing member stays; its failures are counted
-    on, so that it goes with the first one after somebody else has come back.
+    When as many members are ejected as may be, a failing member stays available.
+    Its failures are still counted.  The first one after another member has come
+    back ejects it.
 
     @ivar options: When members are ejected.
-    @ivar nextReturn: The moment at which L{returned} has somebody to name;
-        infinity while nobody is ejected.  An attribute, because it is compared
-        for every connection.
+    @ivar nextReturn: When the next ejection ends; infinity while no member is
+        ejected.  It is an attribute, because it is compared for every connection.
     """
 
     def __init__(self, options: EjectionOptions, members: int) -> None:
@@ -156,7 +159,7 @@ class PassiveHealth:
         self.options = options
         self._limit = options.limit(members)
         self._serials = count()
-        # The serial decides between equal times, for members do not compare.
+        # The serial orders equal times, because members cannot be compared.
         self._ejected: list[tuple[float, int, Member]] = []
         self.nextReturn = math.inf
 
@@ -170,7 +173,7 @@ class PassiveHealth:
         """
         A dial of C{member} failed.
 
-        @return: What comes of it.
+        @return: What it leads to.
         """
         member.consecutiveFailures += 1
         enough = self.options.consecutiveFailures
@@ -180,7 +183,7 @@ class PassiveHealth:
         ):
             return Verdict.COUNTED
         if len(self._ejected) >= self._limit:
-            # Said once for a run of failures.
+            # LIMITED is returned once for a run of failures.
             first = member.consecutiveFailures == enough
             return Verdict.LIMITED if first else Verdict.COUNTED
         member.ejectedUntil = now + self.options.duration(member.ejections)
@@ -191,9 +194,10 @@ class PassiveHealth:
 
     def returned(self, now: float) -> list[Member]:
         """
-        Let those go whose ejection is over.
+        End the ejections whose time is over.
 
-        @return: Who may be picked again, in the order of their times.
+        @return: The members that may be picked again, in the order in which their
+            ejections ended.
         """
         returned: list[Member] = []
         ejected = self._ejected

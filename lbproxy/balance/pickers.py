@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 ROUND = lcm(*range(1, 257))
 """
-How much of a rotation's own time goes by while a member of weight 1 waits from
-one turn to the next.  Every weight to 256 divides it, so their shares are exact
-for ever.  Those above are rounded, and are one turn off after some 10**100:
-the number has 369 bits, which cost a pick about 0.1 us more than 30 would.
+The stride of a member of weight 1: how far apart its turns are, in units of a
+rotation's own time.  Every weight up to 256 divides it, so the shares of these
+weights are exact for ever.  The strides of larger weights are rounded, and are
+one turn off after some 10**100.  The number has 369 bits, which cost a pick about
+0.1 us more than 30 bits would.
 """
 
 
@@ -31,9 +32,10 @@ class Turn:
     """
     A member's place in a rotation.
 
-    @ivar stride: How far apart its turns are.
-    @ivar serial: What decides between two turns that are due together: who came
-        first, goes first.
+    @ivar stride: How far apart its turns are, in units of the rotation's own
+        time.
+    @ivar serial: Orders turns that are due together: the member that was added
+        first goes first.
     @ivar gone: Whether the member has left the rotation.
     """
 
@@ -46,21 +48,21 @@ class Turn:
         self.reweigh()
 
     def reweigh(self) -> None:
-        """Take the weight that the member has now, from its next turn on."""
+        """Use the weight that the member has now, from its next turn on."""
         self.stride = ROUND // self.member.weight
 
 
 class Rotation:
     """
-    Members taking turns, each as often as its weight says.
+    Let members take turns, each as often as its weight says.
 
     This is stride scheduling (Waldspurger and Weihl, 1995): a member of weight
-    C{w} is due every C{ROUND / w}, and whoever is due first is next.  Two things
-    are added to it.  The first turns of the members of one weight are spread
-    evenly over their stride, the j-th of m at C{(j + 0.5) / m} of it; so members
-    of equal weight go in order, and ten light ones do not all come together.
-    And whoever joins, joins at the present time of the rotation: nobody has
-    turns to catch up on.
+    C{w} is due every C{ROUND / w}, and the member that is due first is next.  Two
+    rules are added to it.  The first turns of the members of one weight are
+    spread evenly over their stride, the j-th of m at C{(j + 0.5) / m} of it; so
+    members of equal weight go in order, and ten light ones are not all due
+    together.  And a new member joins at the present time of the rotation: it has
+    no turns to catch up on.
 
     @ivar turns: The turn of each member that takes part.
     """
@@ -68,10 +70,11 @@ class Rotation:
     def __init__(self) -> None:
         self._serials = count()
         self.turns: dict[Member, Turn] = {}
-        # Their first turns are spread when all are known: at the next pick.
+        # New members.  Their first turns are spread when all are known: at the
+        # next pick.
         self._joining: dict[Member, Turn] = {}
-        # A turn that is gone stays here until it is due, within one stride:
-        # to find it would cost O(n).
+        # The turn of a removed member stays here until it is due, within one
+        # stride: to find it would cost O(n).
         self._due: list[tuple[int, int, Turn]] = []
         self._time = 0
 
@@ -81,8 +84,8 @@ class Rotation:
 
     def add(self, member: Member) -> None:
         """
-        Let C{member} take part; if it does already, it keeps its place, and its
-        weight is looked at again.
+        Add C{member}.  If it takes part already, it keeps its place, and its
+        weight is read again.
         """
         turn = self.turns.get(member)
         if turn is not None:
@@ -92,7 +95,7 @@ class Rotation:
         self.turns[member] = self._joining[member] = turn
 
     def remove(self, member: Member) -> None:
-        """Let C{member} take part no longer, if it did."""
+        """Remove C{member}, if it takes part."""
         turn = self.turns.pop(member, None)
         if turn is not None:
             turn.gone = True
@@ -100,8 +103,9 @@ class Rotation:
 
     def next(self, candidates: ICandidates) -> Member | None:
         """
-        Whose turn it is, in O(log n).  Members that are not among C{candidates}
-        are passed over and keep their place: they are next when they are back.
+        Choose the member whose turn it is, in O(log n).  Members that are not
+        among C{candidates} are passed over and keep their place: they are next
+        when they are candidates again.
 
         @return: L{None} if none of C{candidates} takes part.
         """
@@ -126,17 +130,19 @@ class Rotation:
 
     def _after(self, at: int, stride: int) -> int:
         """
-        When the turn comes that follows one at C{at}, which is taken now.
+        Take a turn that was due at C{at}, and return when the member's next one
+        is due.
         """
         self._time = max(self._time, at)
         following = at + stride
-        # Passed over by a retry or two, a member is late by less than a stride
-        # and its next turn is where it was.  Later than that it was away, and
-        # what it missed is forgotten, or it would get all of it in one burst.
+        # A member that one or two retries passed over is late by less than a
+        # stride, and its next turn stays where it was.  A member that is later
+        # than that was away.  The turns that it missed are dropped, or it would
+        # get all of them in one burst.
         return following if following >= self._time else self._time + stride
 
     def _join(self) -> None:
-        """Give those who are new their first turns."""
+        """Set the first turns of the new members."""
         groups: dict[int, list[Turn]] = {}
         for turn in self._joining.values():
             groups.setdefault(turn.stride, []).append(turn)
@@ -150,15 +156,15 @@ class Rotation:
 @implementer(IBackendPicker, IMembershipObserver)
 class RoundRobin:
     """
-    Everyone in turn, each as often as its weight says, and evenly spread.
+    Pick the members in turn, each as often as its weight says, and evenly spread.
 
-    As long as nobody comes or goes the shares are exact: whatever the weights
-    are, any C{sum(weights) / gcd(weights)} picks in a row hold each member
-    C{weight / gcd(weights)} times, and no member is picked more often in a row
-    than its weight divided by the largest other one, rounded up.
+    As long as no member is added or removed, the shares are exact: whatever the
+    weights are, any C{sum(weights) / gcd(weights)} picks in a row hold each
+    member C{weight / gcd(weights)} times, and no member is picked more often in a
+    row than its weight divided by the largest other one, rounded up.
 
-    A member that comes, or comes back, has its first turn about half a round
-    later.  Another weight counts from the member's next turn on.
+    A member that is added, or comes back, has its first turn about half a round
+    later.  A new weight counts from the member's next turn on.
     """
 
     def __init__(self) -> None:
@@ -166,7 +172,7 @@ class RoundRobin:
         self._forget()
 
     def _forget(self) -> None:
-        """Forget what was not told but seen."""
+        """Forget the members that were only seen among candidates, and never added."""
         self._seen = Rotation()
         self._view: ICandidates | None = None
         self._version = 0
@@ -182,13 +188,13 @@ class RoundRobin:
         self._forget()
 
     def changed(self, member: Member) -> None:
-        """C{member} has another weight, which counts from its next turn on."""
+        """C{member} has a new weight, which counts from its next turn on."""
         self._told.add(member)
 
     def pick(self, candidates: ICandidates, connection: Connection) -> Member | None:
-        """Choose the one whose turn it is."""
+        """Choose the member whose turn it is."""
         told = self._told
-        # More candidates than were told of: some, or all, are strangers.
+        # With more candidates than added members, some candidates were not added.
         if len(candidates) <= len(told.turns):
             member = told.next(candidates)
             if member is not None:
@@ -197,9 +203,9 @@ class RoundRobin:
 
     def _pickUntold(self, candidates: ICandidates) -> Member | None:
         """
-        Choose among members that may be picked although nobody said so: the
-        ejected ones, when they are all that is left, or any at all, for a picker
-        without a pool.  They take turns among themselves.
+        Choose among candidates that were not added.  These are the ejected
+        members, when no others are left, or all members, for a picker without a
+        pool.  They take turns among themselves.
         """
         if candidates is not self._view or candidates.version != self._version:
             for member in candidates:
@@ -211,12 +217,10 @@ class RoundRobin:
 
 @implementer(IBackendPicker)
 class RandomChoice:
-    """Anyone, each as likely as its weight says."""
+    """Pick a member at random, each as likely as its weight says."""
 
     def __init__(self, rng: Random) -> None:
-        """
-        @param rng: Where chance comes from; it may be shared.
-        """
+        """@param rng: The source of random numbers; it may be shared."""
         self._rng = rng
         self._view: ICandidates | None = None
         self._version = 0
@@ -228,8 +232,8 @@ class RandomChoice:
             cumulative = self._cumulative
         else:
             cumulative = list(accumulate(member.weight for member in candidates))
-            # A retry's candidates are made for it alone; to keep their weights
-            # would only push out those of everybody else.
+            # The candidates of a retry are made for it alone.  To keep their
+            # weights would only drop those that all first tries use.
             if not connection.tried:
                 self._view = candidates
                 self._version = candidates.version

@@ -1,4 +1,4 @@
-"""Pools: who may be picked at this moment, and who holds a claim on whom."""
+"""Pools: which members may be picked now, and the leases of connections on members."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class LiveCandidates:
     """
     Some of a pool's members, in the order of configuration, kept up to date.
 
-    A member comes or goes in O(log n) steps and one move of the rest of a list,
-    about 3 us for 10,000; that buys an order, and so indexes, that do not
-    depend on who was away in the meantime.
+    To add or remove a member costs O(log n) steps and one move of the rest of a
+    list, about 3 us for 10,000 members.  In exchange the order, and so each
+    index, does not depend on which members were ejected in the meantime.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class LiveCandidates:
     ) -> None:
         """
         @param positions: Where in the configuration each member of the pool is.
-        @param members: Who is in this view from the start, in that order.
+        @param members: The members in this view at the start, in that order.
         """
         self.version = 0
         self._positions = positions
@@ -49,7 +49,7 @@ class LiveCandidates:
         return len(self._members)
 
     def __getitem__(self, index: int) -> Member:
-        # Not counted from the end, for a narrowed view does not either.
+        # A negative index is refused, as it is by a narrowed view.
         if index < 0:
             raise IndexError(index)
         return self._members[index]
@@ -63,7 +63,7 @@ class LiveCandidates:
 
     def index(self, member: Member) -> int:
         """
-        The position of a member that is in this view, or the one it would have.
+        The position of a member in this view, or the one that it would have.
 
         @param member: Any member of the pool.
         """
@@ -71,13 +71,13 @@ class LiveCandidates:
         return bisect_left(self._members, positions[member], key=positions.__getitem__)
 
     def add(self, member: Member) -> None:
-        """Let a member of the pool in that is not in this view."""
+        """Add a member of the pool that is not in this view."""
         self._members.insert(self.index(member), member)
         self._present.add(member)
         self.version += 1
 
     def remove(self, member: Member) -> None:
-        """Take a member out of this view."""
+        """Remove a member from this view."""
         del self._members[self.index(member)]
         self._present.remove(member)
         self.version += 1
@@ -86,7 +86,8 @@ class LiveCandidates:
 @implementer(ICandidates)
 class NarrowedCandidates:
     """
-    A live view without the few members that have been tried; it is as live.
+    A live view without the few members that were tried.  It is kept up to date
+    too.
 
     It is made for one retry, in O(t) for t tried members, and copies nothing.
     """
@@ -99,7 +100,7 @@ class NarrowedCandidates:
         self._findGaps()
 
     def _findGaps(self) -> None:
-        """Find where in the live view those are that are missing here."""
+        """Find the positions in the live view of the members that are left out here."""
         live = self._live
         self._gaps = sorted(live.index(m) for m in self._tried if m in live)
         self._gapsVersion = live.version
@@ -112,7 +113,7 @@ class NarrowedCandidates:
 
     @property
     def version(self) -> int:
-        """The live view's: who was tried does not change."""
+        """The live view's version: the tried members do not change."""
         return self._live.version
 
     def __len__(self) -> int:
@@ -134,9 +135,10 @@ class NarrowedCandidates:
 
 class Lease:
     """
-    One connection's claim on one member, from before the dial to its end.
+    One connection's claim on one member: taken before the dial, released exactly
+    once.
 
-    @ivar member: Whom the claim is on.
+    @ivar member: The member that is claimed.
     """
 
     __slots__ = ("_pool", "member")  # one for each connection: 48 bytes
@@ -158,8 +160,8 @@ class Lease:
         """
         if self._pool is None:
             raise self._spent()
-        # Most often there is nothing to take back.  Where empty answers count, a
-        # dial has not worked before there is an answer.
+        # Most often there are no failures to reset.  Where empty answers count as
+        # failures, a dial has worked only when the member has sent a byte.
         if self._pool.countsEmpty:
             return
         if self.member.consecutiveFailures or self.member.ejections:
@@ -167,10 +169,10 @@ class Lease:
 
     def failed(self, now: float, reason: str = "") -> None:
         """
-        The dial failed; tell it before releasing the lease.
+        The dial failed.  This is called before L{release}.
 
-        @param now: The time, in seconds of the clock that
-            L{Pool.candidates} is asked with.
+        @param now: The time, in seconds of the clock that L{Pool.candidates} is
+            called with.
         @param reason: Why, in a few words.
         @raise RuntimeError: If the lease was released.
         """
@@ -195,37 +197,38 @@ class Lease:
 
     def release(self) -> None:
         """
-        Give the claim up, exactly once.
+        End the claim.  This is called exactly once.
 
-        @raise RuntimeError: If it was given up before.
+        @raise RuntimeError: If it was released before.
         """
         if self._pool is None:
             raise self._spent()
-        # Whoever keeps a spent lease does not keep a direct pool with it.
+        # A reference to a released lease must not keep a direct pool alive.
         self._pool = None
         self.member.active -= 1
 
     def _spent(self) -> RuntimeError:
-        """What is wrong with using it once more."""
+        """The error for a use after the release."""
         return RuntimeError(f"the lease on {self.member.name} was released before")
 
 
 class Pool:
     """
-    A named set of members, one picker, and who may be picked at this moment.
+    A named set of members with one picker; it says which members may be picked
+    now.
 
-    It is in one of three moods.  As long as anybody is available, only they are
-    candidates.  When nobody is, or all of them were tried, the ejected ones are:
-    a member that may be up is better than a connection refused.  When those were
-    tried as well, nobody is.
+    The candidates for a connection are the available members that it has not
+    tried.  If there are none, they are the ejected members that it has not tried:
+    a member that may be up is better than a refused connection.  If there are
+    none of these either, there are no candidates.
 
-    An ejection ends when candidates are next asked for, or a failure is told,
-    after its time is over; no timer is needed, and nobody could have been
-    picked in between.
+    An ejection ends with the first call of L{candidates}, or the first failure of
+    a dial, after its time is over.  No timer is needed: no member is picked in
+    between.
 
-    @ivar name: What configuration, logs and metrics call it.
+    @ivar name: Its name in the configuration, logs and metrics.
     @ivar picker: The policy that chooses among the candidates.
-    @ivar members: All of them, in the order of configuration.
+    @ivar members: All members, in the order of configuration.
     @ivar countsEmpty: Whether an empty answer counts as a failed dial.
     """
 
@@ -238,12 +241,13 @@ class Pool:
         observer: IPoolObserver | None = None,
     ) -> None:
         """
-        @param backends: What to make members of.  One that stands here twice is
-            two members, and so gets two shares.
-        @param picker: The pool's own; if it provides L{IMembershipObserver} it is
-            told of all members at once, and from then on of each that is
+        @param backends: Each becomes a member.  A backend that is listed twice
+            becomes two members, and so gets two shares.
+        @param picker: Used by this pool only.  If it provides
+            L{IMembershipObserver}, its C{added} is called for all members at
+            once, and from then on C{removed} and C{added} for each member that is
             ejected or comes back.
-        @param observer: Told of what happens to the members.
+        @param observer: Called with what happens to the members.
         """
         self.name = name
         self.countsEmpty = ejection.emptyAnswer == "failure"
@@ -262,20 +266,20 @@ class Pool:
 
     def candidates(self, now: float, tried: Collection[Member] = ()) -> ICandidates:
         """
-        Who may be picked for a connection; ask again for each of its tries.
+        Which members may be picked for a connection; call it again for each of
+        its tries.
 
-        For a first try this is always the same object, and costs nothing to
-        make.  Whether a choice that took its time is still a good one,
-        C{member in candidates} says.
+        For a first try no new object is made.  When a picker has taken some time,
+        C{member in candidates} says whether its choice may still be picked.
 
         @param now: The time, in seconds of any one clock.
-        @param tried: Who has failed this connection already.
+        @param tried: The members that this connection has dialled in vain.
         @return: A view that is kept up to date; it may be empty.
         """
         if now >= self._health.nextReturn:
             self._bringBack(now)
         if not tried:
-            # As long as nobody is ejected, everybody is available.
+            # As long as no member is ejected, all are available.
             if self._health.nextReturn == inf:
                 return self._available
             return self._available or self._ejected
@@ -284,13 +288,16 @@ class Pool:
         )
 
     def member(self, backend: Backend) -> Member | None:
-        """The member with an equal backend; the first one, if there are several."""
+        """
+        The first member whose backend is equal to C{backend}; L{None} if there is
+        none.
+        """
         return self._named.get(backend)
 
     def close(self) -> None:
         """
-        Let the pool's picker know, if it watches the membership, that it has no
-        members any more: it may be used again by another pool.
+        Remove all members from the picker, if it observes the membership, so that
+        another pool may use it.
         """
         observer, self._observer = self._observer, None
         if observer is not None:
@@ -299,10 +306,11 @@ class Pool:
 
     def lease(self, member: Member) -> Lease | None:
         """
-        Claim a member for one connection.  It is counted now, before it is
-        dialled, so that a burst does not all see the same member as idle.
+        Claim a member for one connection.  The claim counts as an active
+        connection from now on, before the dial, so that the connections of a
+        burst do not all see the same member as idle.
 
-        An ejected member can be claimed, since it may be all that is left.
+        An ejected member can be claimed, since no other may be left.
 
         @return: L{None} if this pool has no such member: choose again.
         """
@@ -329,9 +337,9 @@ class Pool:
             self._count(member, now, "it ended without a byte")
 
     def _count(self, member: Member, now: float, reason: str) -> None:
-        """Count a failure of C{member}, and eject it if they are enough."""
-        # Whoever's time is over must not count as ejected: not against the
-        # limit, nor if it is this very member.
+        """Count a failure of C{member}, and eject it if it has failed often enough."""
+        # A member whose ejection is over must not count as ejected: not towards
+        # the limit, and not if it is this member itself.
         if now >= self._health.nextReturn:
             self._bringBack(now)
         verdict = self._health.failed(member, now)
@@ -355,7 +363,7 @@ class Pool:
             self._observer.removed(member)
 
     def _bringBack(self, now: float) -> None:
-        """Make those available whose ejection is over."""
+        """Make the members available whose ejection is over."""
         returned = self._health.returned(now)
         for member in returned:
             self._ejected.remove(member)
@@ -366,8 +374,9 @@ class Pool:
 
     def _tellAdded(self, members: Iterable[Member]) -> None:
         """
-        Tell the picker, if it wants to know, who may be picked from now on; last
-        of all, so that what it raises leaves the pool itself in order.
+        Add members to the picker, if it observes the membership.  This is the
+        last step of a change, so that the pool is consistent if the picker
+        raises.
         """
         if self._observer is not None:
             for member in members:
@@ -376,29 +385,32 @@ class Pool:
 
 class DirectPools:
     """
-    A pool of one for each backend that a router named and no pool has.
+    Makes a pool with one member for each backend that a router named and no pool
+    has.
 
-    Each is there as long as it is in use: a lease keeps its pool, and so does
-    whoever has asked for the pool and is still choosing.  Equal backends share
-    one, so that their connections are counted together.
+    A pool exists as long as it is in use: a lease refers to its pool, and so does
+    an exchange that is still picking.  Equal backends share one pool, so that
+    their connections are counted together.
     """
 
     def __init__(self, observer: IPoolObserver | None = None) -> None:
         """
-        @param observer: Told of what happens to the members.
+        @param observer: Called with what happens to the members.
         """
         self._observer = observer
         self._pools: WeakValueDictionary[Backend, Pool] = WeakValueDictionary()
 
     def __len__(self) -> int:
-        """How many are in use."""
+        """How many pools are in use."""
         return len(self._pools)
 
     def pool(self, backend: Backend) -> Pool:
         """
-        The pool that has C{backend} for its only member, with default policy.
+        Return the pool that has C{backend} as its only member, with default
+        policy.
 
-        @return: A L{Pool} named C{"direct"}; keep it until the lease is taken.
+        @return: A L{Pool} named C{"direct"}; keep a reference to it until the
+            lease is taken.
         """
         pool = self._pools.get(backend)
         if pool is None:
