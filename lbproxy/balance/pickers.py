@@ -220,7 +220,9 @@ class RandomChoice:
     """Pick a member at random, each as likely as its weight says."""
 
     def __init__(self, rng: Random) -> None:
-        """@param rng: The source of random numbers; it may be shared."""
+        """
+        @param rng: The source of random numbers; it may be shared.
+        """
         self._rng = rng
         self._view: ICandidates | None = None
         self._version = 0

@@ -1,1 +1,1 @@
-"""One client's journey, from accept to the end of the relay."""
+"""One client's connection, from accept to the end of its record."""

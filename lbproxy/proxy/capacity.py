@@ -1,9 +1,9 @@
 """
-As many connections as there are descriptors for, and no more.
+Limit the connections of a process to what it has descriptors for.
 
-A client that is accepted with the last descriptor finds none left for its
-backend.  So the ports stop accepting a little before, the clients beyond wait
-in the kernel's backlog, and accepting goes on as soon as a connection ends.
+A client that is accepted with the last descriptor leaves none for its backend.
+So the ports stop accepting a little earlier.  Further clients wait in the
+kernel's backlog.  Accepting goes on as soon as a connection ends.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from ..streams.wheel import Timer, Wheel
 from ..words.units import formatDuration
 
 _SPARE = 16
-"""Descriptors for log files, resolvers and whatever else opens one."""
+"""Descriptors kept free for log files, resolvers and all else that opens one."""
 
 _RETRY = 1.0
-"""Seconds of rest after a shortage though no connection has ended."""
+"""Seconds until accepting goes on after a shortage, even if no connection has ended."""
 
 _CALM = 5.0
-"""Seconds without a client that has to wait, after which an episode is over."""
+"""Seconds without a waiting client after which an episode is over."""
 
 _MAX_CONNECTIONS = "max-connections is reached"
 _DESCRIPTORS = "All connections are in use that there are descriptors for (ulimit -n)"
 
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""The errors by which the system says that it has no more for this process."""
+"""The errors of a system call that lacks descriptors, buffers or memory."""
 
 
 class _Episode:
     """
-    A time in which clients had to wait, for one reason.
+    A period in which clients had to wait, for one reason.
 
     @ivar since: When it began.
-    @ivar calm: What ends it, if clients have not to wait again before.
+    @ivar calm: The timer that ends it, unless clients have to wait again before.
     """
 
     __slots__ = ("calm", "since")
@@ -55,12 +55,12 @@ class Capacity:
     Counts the connections of a process and pauses its ports when there are
     enough.
 
-    At the limit, ports pause and resume with each connection.  So the log tells
-    of an episode: once when clients begin to wait, and once when they have not
-    had to for some seconds.
+    At the limit, ports pause and resume with each connection.  So the log has two
+    lines for an episode: one when clients begin to wait, and one when no client
+    has had to wait for some seconds.
 
-    @ivar limit: How many connections, of two descriptors each.
-    @ivar paused: Whether there are that many.
+    @ivar limit: How many connections are allowed, of two descriptors each.
+    @ivar paused: Whether the ports are paused.
     """
 
     _log = Logger()
@@ -77,10 +77,10 @@ class Capacity:
 
     def allow(self, configured: int) -> None:
         """
-        Allow as many connections as there may be.
+        Set the limit, to no more connections than there are descriptors for.
 
         @param configured: C{max-connections}; 0 for as many as there are
-            descriptors for, which may be fewer in any case.
+            descriptors for.
         """
         affordableNow = affordable()
         self.limit = min(configured or affordableNow, affordableNow)
@@ -88,18 +88,18 @@ class Capacity:
         self._reason = _MAX_CONNECTIONS if few else _DESCRIPTORS
 
     def watch(self, port: IListeningPort) -> None:
-        """Pause and resume this port too, if it is of a kind that can be."""
+        """Pause and resume this port too, if it can be paused."""
         if IPushProducer.providedBy(port):
             self._ports.append(port)
             if self.paused:
                 port.pauseProducing()
 
     def forget(self, port: object) -> None:
-        """A port is about to be closed."""
+        """Pause and resume a port no longer: it is about to be closed."""
         self._ports = [each for each in self._ports if each is not port]
 
     def close(self) -> None:
-        """Let nothing be left to come; for when the last port is closed."""
+        """Cancel all timers; for when the last port is closed."""
         if self._rest is not None:
             self._rest.cancel()
             self._rest = None
@@ -124,9 +124,10 @@ class Capacity:
 
     def exhausted(self, why: str) -> None:
         """
-        A socket was wanted and the system had none.
+        The system had no descriptor or memory for a socket: pause the ports for a
+        while.
 
-        @param why: Its words for that.
+        @param why: The system's words for the shortage.
         """
         if not self.paused:
             self._pause()
@@ -148,7 +149,7 @@ class Capacity:
                     episode.calm = self._wheel.call(_CALM, partial(self._over, why))
 
     def _begin(self, why: str) -> None:
-        """Clients have to wait from now on, or once more."""
+        """Begin an episode, or go on with it: clients have to wait from now on."""
         episode = self._episodes.get(why)
         if episode is None:
             self._episodes[why] = _Episode(self._wheel.now())

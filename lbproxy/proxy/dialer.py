@@ -1,8 +1,8 @@
 """
-The ways to a backend, and one dial of it: connect, with its TLS handshake if any.
+Dial a backend: connect to it, and complete its TLS handshake if there is one.
 
-What C{tcp:} and C{unix:} descriptions name is connected to directly; all others
-go through their endpoint.  How long a dial may take is the watch's to know.
+Backends with C{tcp:} and C{unix:} descriptions are connected to directly, all
+others through their endpoint.  The watch limits how long a dial may take.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from .pluginerrors import PluginErrors
 
 _OWN_TIMEOUT = {"tcp": 3, "unix": 2, "ssl": 3, "tls": 3}
 """
-Client endpoints that have a timeout of their own where none is named, each with
-its position.
+The client endpoints that have a default timeout, each with the position of the
+timeout in its description.
 """
 
 
@@ -74,13 +74,13 @@ class BacklogFull(Exception):
 
 
 class DialOwner(Protocol):
-    """Told of the outcome of a dial: an exchange."""
+    """The owner of a dial, called with its outcome: an exchange."""
 
     def dialled(self, backend: Stream) -> None:
-        """The backend is there, ready to be read and written."""
+        """The backend is connected, and can be read and written."""
 
     def dialFailed(self, reason: Failure) -> None:
-        """It could not be reached."""
+        """The backend could not be connected to."""
 
 
 class BackendStream(TransportStream):
@@ -91,11 +91,11 @@ class Dial(ClientFactory):
     """
     One attempt to connect to one backend: the factory of its one protocol.
 
-    Its owner is told exactly one outcome, perhaps before it has begun, unless it
-    is cancelled first.
+    It calls its owner with exactly one outcome, perhaps before L{Dialer.dial}
+    returns, unless it is cancelled first.
 
-    @ivar owner: Told of the outcome; L{None} when there was one.
-    @ivar stop: What ends the attempt.
+    @ivar owner: Called with the outcome; L{None} after that.
+    @ivar stop: Called to end the attempt.
     """
 
     noisy = False
@@ -110,7 +110,7 @@ class Dial(ClientFactory):
         self.stop: Callable[[], object] | None = None
 
     def cancel(self) -> None:
-        """Stop trying; what has come of it is cut off.  Never raises."""
+        """End the attempt, and abort its stream if there is one.  Never raises."""
         self.owner = None
         stop, self.stop = self.stop, None
         stream, self._stream = self._stream, None
@@ -119,10 +119,10 @@ class Dial(ClientFactory):
         elif stop is not None:
             stop()
 
-    # What the transport, the connector and the stream tell.
+    # Called by the transport, the connector and the stream.
 
     def buildProtocol(self, addr: IAddress | None) -> BackendStream | None:
-        """The backend's stream, or nothing if it is not wanted any more."""
+        """Make the backend's stream; L{None} if the dial was cancelled."""
         if self.owner is None:
             return None
         self._stream = BackendStream(self)
@@ -133,14 +133,14 @@ class Dial(ClientFactory):
         self.failed(reason)
 
     def clientConnectionLost(self, connector: Any, reason: Failure) -> None:
-        """The backend is gone, as its stream knows."""
+        """The backend is gone, which its stream reports."""
         part(connector)
 
     def streamShakes(self, stream: Stream) -> None:
-        """The backend is there; its TLS handshake is a part of the dial."""
+        """The TLS handshake begins; it is a part of the dial."""
 
     def streamReady(self, stream: Stream) -> None:
-        """The backend is there."""
+        """The backend is connected: pass its stream to the owner."""
         owner, self.owner = self.owner, None
         self._stream = self.stop = None
         if owner is None:
@@ -151,22 +151,25 @@ class Dial(ClientFactory):
         owner.dialled(stream)
 
     def streamEnded(self, stream: Stream) -> None:
-        """The stream itself remembers it."""
+        """Nothing to do: the stream has recorded it."""
 
     def streamDeaf(self, stream: Stream) -> None:
-        """What was sent of the handshake did not arrive; it will be lost."""
+        """A part of the handshake could not be sent; the stream will be lost."""
 
     def streamLost(self, stream: Stream, reason: Failure) -> None:
-        """The backend left before it was ready, during its TLS handshake."""
+        """The connection was lost during the TLS handshake."""
         self._stream = None
         self.failed(reason)
 
     def checkBacklog(self) -> None:
-        """A UNIX socket answers at once, unless its backlog is full."""
+        """
+        Fail unless connected: a UNIX socket accepts at once, or its backlog is
+        full.
+        """
         self.failed(Failure(BacklogFull("its backlog is full")))
 
     def failed(self, reason: Failure) -> None:
-        """It has failed, unless it is over already."""
+        """End the attempt and call the owner, unless the dial is over already."""
         owner = self.owner
         if owner is not None:
             self.cancel()
@@ -174,16 +177,16 @@ class Dial(ClientFactory):
 
 
 Way = Callable[[Dial], Callable[[], object] | None]
-"""How to connect to one backend; what it answers stops the attempt."""
+"""Begins to connect a dial to one backend; what it returns stops the attempt."""
 
 
 class Dialer:
-    """Makes L{Dial}s; what a member's dials need is made once and kept with it."""
+    """Makes L{Dial}s; the L{Way} to a member is found once and kept in the member."""
 
     def __init__(self, reactor: Any, errors: PluginErrors) -> None:
         """
-        @param reactor: One that can connect.
-        @param errors: Where what endpoints raise is logged.
+        @param reactor: A reactor that can connect.
+        @param errors: Logs what endpoints raise.
         """
         self._reactor = reactor
         self._errors = errors
@@ -192,12 +195,12 @@ class Dialer:
         self, member: Member, timeout: float, keepalive: float, owner: DialOwner
     ) -> Dial:
         """
-        Begin to connect.
+        Begin to connect to a member.
 
         @param timeout: Seconds; a pool has one for all its dials.
         @param keepalive: Seconds; see L{tune}.
-        @param owner: Told of the outcome, now or later.
-        @return: What can be cancelled.
+        @param owner: Called with the outcome, now or later.
+        @return: The dial, which can be cancelled.
         """
         dial = Dial(owner, keepalive)
         way = member.way
@@ -208,7 +211,7 @@ class Dialer:
                 )
                 member.way = way
             except BaseException:
-                # Checked with the configuration; but a router may name anything.
+                # The configuration is checked, but a router may name any backend.
                 owner.dialFailed(Failure())
                 return dial
         try:
@@ -224,11 +227,11 @@ class Dialer:
 
 def wayTo(reactor: Any, description: str, timeout: float, errors: PluginErrors) -> Way:
     """
-    Find the way to a backend.
+    Return the function that connects to a backend.
 
     @param description: A Twisted client endpoint description.
-    @param timeout: Seconds that a dial of ours will have.
-    @param errors: Where it is logged if a dial cannot be cancelled.
+    @param timeout: Seconds that a dial may take.
+    @param errors: Logs it if a dial cannot be cancelled.
     @raise Exception: What Twisted's parsers raise, if there is no such endpoint.
     """
     parsed = Description.parse(description)
@@ -242,7 +245,8 @@ def wayTo(reactor: Any, description: str, timeout: float, errors: PluginErrors) 
             return _directTCP(reactor, fields)
     if kind == "unix" and len(positional) == 1 and not parsed.named:
         return _directUNIX(reactor, positional[0])
-    # Twisted's own, of 30 seconds, would end a longer one of ours.
+    # Twisted's default timeout, 30 seconds, would end a dial that may take
+    # longer.
     seconds = math.ceil(timeout) + 1
     description = withDefault(description, "timeout", seconds, _OWN_TIMEOUT)
     endpoint = clientFromString(reactor, description)
@@ -264,7 +268,7 @@ def wayTo(reactor: Any, description: str, timeout: float, errors: PluginErrors) 
 
 
 def _isAddress(fields: Mapping[str, str]) -> bool:
-    """Whether a host is a literal address, for which no name is looked up."""
+    """Whether the host is a literal IP address, for which no name is looked up."""
     try:
         ip_address(fields["host"])
         int(fields["port"])
@@ -303,14 +307,14 @@ def _disconnect(connector: Any) -> None:
 
 
 def _ignore(connected: object) -> None:
-    """The stream has told already that it is there."""
+    """Do nothing: the stream has called the dial already."""
 
 
 def shortage(reason: Failure) -> str | None:
     """
-    What this process lacked, in the system's words, if a dial failed of that.
-    L{None} for any other failure: the backend, or how it is dialled, is at
-    fault then.
+    What this process lacked, in the system's words, if a dial failed because of
+    that.  L{None} for any other failure, which is due to the backend or how it is
+    dialled.
     """
     error = reason.value
     number = getattr(error, "osError", None) or getattr(error, "errno", None)

@@ -1,11 +1,12 @@
 """
 One use of one backend: pick, lease, dial, relay.
 
-An exchange ends in exactly one outcome, whatever its plugins do, and has
-released its lease then.  Its steps never nest: what a step brings about at once,
-such as a dial that fails before it has begun, is the next step of a loop.
+An exchange ends in exactly one outcome, whatever its plugins do.  By then it has
+released its lease.  Its steps never nest: if a step leads to another at once,
+such as a dial that fails immediately, a loop takes that one when the first has
+returned.
 
-This module is longer than others, so that no step has to be looked for.
+This module is longer than others, so that all steps are in one place.
 """
 
 from __future__ import annotations
@@ -34,12 +35,13 @@ if TYPE_CHECKING:
 
 _STALE_PICKS = 10
 """
-How many times in a row a picker may name, after some thought, a member that
-has become unavailable meanwhile.
+How many times in a row a picker is asked again after it returned a member that is
+no candidate.  A picker that takes some time may return a member that has become
+unavailable meanwhile.
 """
 
 _TICK = 1 / 64
-"""Seconds that a try may have fallen short of its full time, by the wheel's tick."""
+"""Seconds by which a timed-out dial may be short of its timeout: two wheel ticks."""
 
 _ENDS = {
     Ending.CLIENT_ENDED: End.CLIENT_CLOSED,
@@ -53,20 +55,20 @@ _BACKENDS_OWN = frozenset({End.BACKEND_CLOSED, End.BACKEND_RESET})
 
 
 class ExchangeOwner(Protocol):
-    """Told how an exchange ends: a session."""
+    """The owner of an exchange, called when it ends: a session."""
 
     def exchangeClosing(self, end: End, detail: str, how: Mode) -> None:
         """
-        Nothing is exchanged any more; told once.
+        No more bytes are relayed: the client is to be closed.  Called once.
 
         @param how: How the client is to be closed.
         """
 
     def exchangeOver(self) -> None:
-        """The backend is gone too, and the lease released; told once, last."""
+        """The backend is gone too, and the lease is released.  Called once, last."""
 
     def exchangeFailed(self, failure: Failure) -> None:
-        """A mistake in lbproxy itself was made on the way."""
+        """A step raised an exception, which is a mistake in lbproxy itself."""
 
 
 class Exchange:
@@ -75,8 +77,8 @@ class Exchange:
 
     A plain slotted class: there is one for each connection.
 
-    @ivar state: Where it is; see L{EXCHANGE}.
-    @ivar backend: The stream to the backend, once it is there.
+    @ivar state: Its state; see L{EXCHANGE}.
+    @ivar backend: The stream to the backend, once it is connected.
     """
 
     __slots__ = (
@@ -133,7 +135,7 @@ class Exchange:
         self._go(self._pick)
 
     def late(self, limit: Limit) -> None:
-        """What is waited for has not come in time."""
+        """A time limit of the present wait was reached: end the wait."""
         if limit is Limit.PICK:
             self._go(self._pickFailed, Failure(Unanswered("no answer in time")))
         elif limit is Limit.CONNECT:
@@ -143,7 +145,10 @@ class Exchange:
             self._go(self._dialLate)
 
     def abort(self) -> None:
-        """Stop, wherever it is; the owner closes the client."""
+        """
+        Stop in whatever state it is, and abort the backend.  The owner closes the
+        client.
+        """
         self._cancelWait()
         if self.backend is None or self.backend.mode is Mode.LOST:
             self._over()
@@ -157,7 +162,7 @@ class Exchange:
         self.backend.abort()
 
     def _go(self, step: Callable[[Any], None], argument: object = None) -> None:
-        """Take a step now, or when the one that is being taken is done."""
+        """Take a step now, or as soon as the present step has returned."""
         self._next = (step, argument)
         if self._stepping:
             return
@@ -181,7 +186,7 @@ class Exchange:
         try:
             candidates = pool.candidates(self._policy.wheel.now(), self._tried)
         except BaseException:
-            # A picker that watches the membership was told, and raised.
+            # The picker observes the membership, and its added() raised.
             self._pickRaised(Failure(), "added")
             return
         if not candidates or self._destination.member in self._tried:
@@ -198,7 +203,7 @@ class Exchange:
             self._pickRaised(Failure())
             return
         if self.state is State.OVER:
-            return  # The picker had the service stopped, or the like.
+            return  # The picker stopped the service, or the like.
         if isinstance(answer, Member) or not isinstance(answer, Awaitable):
             self._picked(answer)
             return
@@ -256,11 +261,11 @@ class Exchange:
     # Dialling.
 
     def dialled(self, backend: Stream) -> None:
-        """The backend is there."""
+        """The backend is connected."""
         self._go(self._connected, backend)
 
     def dialFailed(self, reason: Failure) -> None:
-        """The backend could not be reached."""
+        """The backend could not be connected to."""
         self._go(self._dialFailed, reason)
 
     def _dialFailed(self, reason: Failure) -> None:
@@ -278,7 +283,7 @@ class Exchange:
         connection = self._connection
         connection.tried.append(lease.backend)
         failed = f"{lease.backend}: {brief(reason)}"
-        # Each with its own reason, in the order in which they were tried.
+        # Each member with its own reason, in the order in which they were tried.
         connection.detail = "; ".join(filter(None, [connection.detail, failed]))
         if len(self._tried) > self._destination.dial.retries:
             self._fail(End.CONNECT_FAILED, connection.detail)
@@ -329,7 +334,7 @@ class Exchange:
             self._watch.relay(policy.rows[State.RELAYING])
 
     def relayHalfClosed(self, relay: Relay) -> None:
-        """One direction is over."""
+        """One direction of the relay is over."""
         self.state = EXCHANGE[self.state][State.HALF_CLOSED]
         backend, pool = self.backend, self._destination.pool
         if relay.first is Ending.BACKEND_ENDED and backend is not None:
@@ -366,7 +371,10 @@ class Exchange:
             owner.exchangeFailed(Failure())
 
     def _tellEnded(self, backend: Stream) -> None:
-        """It may be that the backend accepts connections and does not serve them."""
+        """
+        Report to the lease that the member ended the connection.  A member that
+        sent nothing may accept connections without serving them.
+        """
         lease = self._lease
         if lease is not None:
             now, ended = self._policy.wheel.now(), self._client.readEnded
@@ -376,19 +384,19 @@ class Exchange:
                 picker = self._destination.pool.picker
                 self._policy.errors.tell(picker, Failure(), "removed")
 
-    # What the backend's stream tells while it is closed.
+    # Called by the backend's stream while it is being closed.
 
     def streamShakes(self, stream: Stream) -> None:
-        """Nothing new: it was ready when it was joined."""
+        """Nothing to do: it was ready before the relay began."""
 
     def streamReady(self, stream: Stream) -> None:
-        """Nothing new: it was ready when it was joined."""
+        """Nothing to do: it was ready before the relay began."""
 
     def streamEnded(self, stream: Stream) -> None:
-        """Nothing new: it is being closed."""
+        """Nothing to do: it is being closed."""
 
     def streamDeaf(self, stream: Stream) -> None:
-        """Nothing new: it is being closed."""
+        """Nothing to do: it is being closed."""
 
     def streamLost(self, stream: Stream, reason: Failure) -> None:
         """The backend is gone."""
@@ -398,7 +406,7 @@ class Exchange:
     # The end.
 
     def _fail(self, end: End, detail: str = "") -> None:
-        """Give up before there was a backend."""
+        """End the exchange before a backend was connected."""
         owner = self._owner
         self._cancelWait()
         if owner is not None:

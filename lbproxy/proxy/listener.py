@@ -1,4 +1,4 @@
-"""Where clients come in: the server factory and the client-side protocol."""
+"""Accept clients: the server factory of a listener, and the client-side protocol."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .policy import Policy
 from .session import Session
 
 _IDS = count(1)
-"""Where connections get their numbers from: no two of a process have the same."""
+"""The source of connection ids: no two connections of a process have the same."""
 
 
 _IP = (IPv4Address, IPv6Address)
-"""The addresses of nearly all clients, which are converted without a call."""
+"""The address classes of nearly all clients; they are converted without a call."""
 
 
 class ClientStream(TransportStream):
@@ -34,26 +34,26 @@ class ListenerFactory(ServerFactory):
     """
     Builds a client-side protocol, and with it a session, for each client.
 
-    @ivar policy: Of the sessions to come; those that have begun keep theirs.
-    @ivar sessions: Where the sessions to come belong.
+    @ivar policy: The policy of new sessions; those that have begun keep theirs.
+    @ivar sessions: The set that new sessions are added to.
     """
 
     noisy = False
 
     def __init__(self, name: str, policy: Policy, sessions: Sessions) -> None:
         """
-        @param name: The listener's, as logs and records have it.
+        @param name: The listener's name, as logs and records show it.
         """
         self.use(name, policy, sessions)
 
     def use(self, name: str, policy: Policy, sessions: Sessions) -> None:
-        """Let the clients to come be served by another policy."""
+        """Serve new clients by another policy."""
         self._name = name
         self.policy = policy
         self.sessions = sessions
 
     def buildProtocol(self, addr: IAddress | None) -> ClientStream:
-        """The protocol for a client that has just been accepted."""
+        """Make the protocol of a client that has just been accepted."""
         policy = self.policy
         connection = Connection(
             id=next(_IDS),
@@ -70,7 +70,10 @@ class ListenerFactory(ServerFactory):
 
 
 class Sessions:
-    """The sessions of one running configuration: they are counted and told of."""
+    """
+    The open sessions of one running configuration: count them and call the
+    observer.
+    """
 
     def __init__(self, capacity: Capacity, observer: IConnectionObserver) -> None:
         self._capacity = capacity
@@ -79,11 +82,11 @@ class Sessions:
         self._awaitingIdle: list[Deferred[None]] = []
 
     def __iter__(self) -> Iterator[Session]:
-        """Go through those under way."""
+        """Iterate over a copy of the open sessions."""
         return iter(tuple(self._sessions))
 
     def sessionBegun(self, session: Session, client: Stream) -> None:
-        """A client's transport is there."""
+        """A client is connected: count the session and call the observer."""
         self._sessions.add(session)
         self._capacity.taken()
         local = client.transport.getHost()
@@ -106,7 +109,7 @@ class Sessions:
 
     def abort(self, end: End) -> int:
         """
-        Cut all connections off.
+        Cut off all connections at once.
 
         @return: How many there were.
         """
@@ -116,7 +119,7 @@ class Sessions:
         return len(sessions)
 
     def whenIdle(self) -> Deferred[None]:
-        """Fires when there is no session under way."""
+        """Return a Deferred that fires when no session is open."""
         idle: Deferred[None] = Deferred()
         if self._sessions:
             self._awaitingIdle.append(idle)
@@ -130,7 +133,7 @@ _UNKNOWN = Address("")
 
 def toAddress(address: object) -> Address:
     """
-    Put one of Twisted's addresses into our own words.
+    Convert one of Twisted's addresses to an L{Address}.
 
     @param address: An L{IAddress}, or what an endpoint gives instead.
     """

@@ -1,9 +1,9 @@
 """
-What plugins raise, in the log: in full once for each place, then their number.
+Log the exceptions of plugins: the first from each place in full, then a count.
 
-Wherever a plugin is called any C{BaseException} is caught: asyncio's
-C{CancelledError} is no C{Exception}, and a plugin that awaits what is asyncio's
-may well raise it.
+Wherever a plugin is called, any C{BaseException} is caught.  asyncio's
+C{CancelledError} is no C{Exception}, and a plugin that awaits a future of
+asyncio's may raise it.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from .wait import NeedsAsyncio, lacksLoop
 from .windows import Windows
 
 _WINDOW = 60.0
-"""Seconds in which failures at a known place are counted, for one line."""
+"""Seconds over which further failures from a known place are counted for one line."""
 
 _MOST = 100
-"""Places that are remembered; what fails elsewhere is counted by its plugin."""
+"""Places that are remembered; failures from others are counted by plugin and type."""
 
 
 @frozen
 class Fault:
     """
-    What fails where.
+    An exception of a plugin, and where it was raised.
 
-    @ivar plugin: Its name, and what it was asked to do.
+    @ivar plugin: Its name, and the method that was called.
     @ivar error: The type of the exception.
     @ivar place: The file and line that raised it, or empty if that is not known.
     """
@@ -49,8 +49,9 @@ class PluginErrors:
     """
     Logs what pickers, routers and observers raise.
 
-    The first failure at a place is written with its traceback.  Those that follow
-    at the same place are counted; each minute in which there were any has one line.
+    The first failure at a place is written with its traceback.  Further failures
+    at the same place are counted.  Each minute in which there were any has one
+    line.
     """
 
     _log = Logger()
@@ -61,10 +62,10 @@ class PluginErrors:
 
     def tell(self, plugin: object, failure: Failure, doing: str) -> None:
         """
-        Log one.
+        Log one failure, or count it if its place is known.
 
         @param plugin: The object that raised.
-        @param doing: What it was asked to do: C{"pick"}.
+        @param doing: The method that was called, such as C{"pick"}.
         """
         name = f"{nameOf(plugin)}.{doing}"
         fault = Fault(name, type(failure.value).__name__, _place(failure))
@@ -77,13 +78,13 @@ class PluginErrors:
         self._windows.admits(fault)
 
     def close(self) -> None:
-        """Write the counts that are still to be written, and forget all places."""
+        """Write the counts that were not written yet, and forget all places."""
         self._windows.close()
         self._told.clear()
 
     def _tellFirst(self, name: str, failure: Failure) -> None:
         if isinstance(failure.value, NeedsAsyncio) or lacksLoop(failure.value):
-            # Nothing is wrong with the plugin that a traceback would show.
+            # A traceback would not help: only the reactor is the wrong one.
             text = str(NeedsAsyncio())
             self._log.error("{plugin} failed: {error}", plugin=name, error=text)
         else:
@@ -100,8 +101,8 @@ class PluginErrors:
 
 def nameOf(plugin: Any) -> str:
     """
-    What a log calls a plugin: the full name of a function or a class, or of the
-    class that it was made of.
+    The name of a plugin in the log: the full name of the function or class that
+    it is, or else of its class.
     """
     plugin = unwrap(plugin)
     while isinstance(plugin, partial):
@@ -111,7 +112,7 @@ def nameOf(plugin: Any) -> str:
 
 
 def _place(failure: Failure) -> str:
-    """The innermost line of a failure's traceback."""
+    """The file and line of the innermost frame of a failure's traceback."""
     if not failure.frames:
         return ""
     _, file, line, *_ = failure.frames[-1]

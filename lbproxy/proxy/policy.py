@@ -23,15 +23,17 @@ from .states import State, rows
 @frozen
 class SessionOptions:
     """
-    What a session allows its plugins and its two sides.
+    The timeouts of a session, and how it treats its client and its backend.
 
-    @ivar routeTimeout: Seconds for a router that does not answer at once.
-    @ivar pickTimeout: Seconds for a picker that does not answer at once.
-    @ivar handshakeTimeout: Seconds for a client's TLS handshake.
+    @ivar routeTimeout: Seconds that a router may take that does not answer at
+        once.
+    @ivar pickTimeout: Seconds that a picker may take that does not answer at
+        once.
+    @ivar handshakeTimeout: Seconds that a client's TLS handshake may take.
     @ivar keepalive: Seconds after which a silent peer counts as gone; 0 for
         never.
     @ivar halfClose: Whether one direction goes on when the other has ended.
-    @ivar limits: Of its streams.
+    @ivar limits: The time limits of its streams.
     """
 
     routeTimeout: float = option(
@@ -57,11 +59,11 @@ class SessionOptions:
 @frozen(eq=False)
 class Destination:
     """
-    Where an exchange goes.
+    The pool that an exchange uses, and how it dials the members.
 
     @ivar dial: How the members of the pool are dialled.
-    @ivar member: The one member that is meant, or L{None} if the pool's picker
-        chooses.
+    @ivar member: The only member that may be used, or L{None} if the pool's
+        picker chooses.
     """
 
     pool: Pool
@@ -75,11 +77,12 @@ class Policy:
     What all sessions of one listener share.
 
     @ivar destinations: The pools, by name.
-    @ivar pool: The name of the one that is used without a router.
-    @ivar seconds: The time of day, in seconds of the epoch.
-    @ivar exhausted: Called when a dial failed for want of something that the
-        process lacks, such as a descriptor, with the system's words for it.
-    @ivar errors: Where what plugins raise is logged.
+    @ivar pool: The name of the pool that is used without a router.
+    @ivar seconds: Returns the time of day, in seconds since the epoch.
+    @ivar exhausted: Called when a dial failed because the process lacked
+        something, such as a descriptor.  Its argument is the system's words for
+        that.
+    @ivar errors: Logs what plugins raise.
     @ivar rows: The limits of each state.
     """
 
@@ -103,8 +106,9 @@ class Policy:
 
     def destinationOf(self, backend: Backend) -> Destination:
         """
-        Where a backend is that a router named: the member of a pool that has
-        it, the default pool first; else a pool of its own.
+        The destination for a backend that a router named.  It is the member of a
+        pool that has the backend, the default pool first, or else a pool of its
+        own.
         """
         named = self.destinations[self.pool]
         for each in (named, *self.destinations.values()):

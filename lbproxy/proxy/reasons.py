@@ -32,12 +32,12 @@ def pluginTrouble(failure: Failure) -> str:
 
 
 def wrongType(plugin: str, answer: object) -> str:
-    """What is wrong with an answer of no use."""
+    """Say that a plugin's answer is of a type that it may not have."""
     return f"the {plugin}'s answer is of type {type(answer).__name__}"
 
 
 def handshakeEnd(reason: Failure) -> tuple[End, str]:
-    """How a client ended that was lost before its handshake was over."""
+    """The end and the detail of a client that was lost during its TLS handshake."""
     if isMistake(reason):
         return End.INTERNAL_ERROR, pluginTrouble(reason)
     if isinstance(reason.value, TLSError):
@@ -46,7 +46,7 @@ def handshakeEnd(reason: Failure) -> tuple[End, str]:
 
 
 def resetDetail(reason: Failure | None) -> str:
-    """What is known about a reset besides that it was one; often nothing."""
+    """The detail to record for a reset; often empty."""
     error = None if reason is None else reason.value
     if isinstance(error, TLSError):
         return _tlsTrouble(error)
@@ -58,14 +58,14 @@ def resetDetail(reason: Failure | None) -> str:
 
 
 def isMistake(reason: Failure | None) -> TypeGuard[Failure]:
-    """Whether a transport was lost to an exception, rather than to its peer."""
+    """Whether a transport was lost because code raised, rather than by its peer."""
     return reason is not None and not isinstance(
         reason.value, (ConnectionClosed, TLSError)
     )
 
 
 def _tlsTrouble(error: TLSError) -> str:
-    """What OpenSSL says of its last error."""
+    """OpenSSL's last error, in its own words."""
     queue = error.args[0] if error.args else None
     if isinstance(queue, list) and queue:
         return f"TLS: {queue[-1][-1]}"

@@ -1,11 +1,11 @@
 """
 One client's connection, from accept to its record.
 
-A session is its client: it waits for the handshake, has it routed, lets an
-exchange find it a backend, and closes it.  While it waits its client is read into
-one bounded buffer, so that a reset is noticed; an end of stream is remembered.
-Whatever happens, in whatever state: what is pending is cancelled, the lease is
-released and the observer is told, each exactly once.
+A session waits for the client's TLS handshake, asks the router, starts an
+exchange with a backend, and closes the client.  While it waits, the client is
+read into one bounded buffer, so that a reset is noticed.  An end of stream is
+remembered.  In whatever state a session ends, pending waits are cancelled, the
+lease is released and the observer is called, each exactly once.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _CUTS = {
 
 
 class SessionOwner(Protocol):
-    """Told of the beginning and the end of a session: a listener."""
+    """The owner of a session, called when it begins and when it is over."""
 
     def sessionBegun(self, session: Session, client: Stream) -> None:
-        """The client's transport is there."""
+        """The client is connected.  Called once."""
 
     def sessionOver(self, session: Session) -> None:
-        """Both sides are gone, and the observer was told; told once."""
+        """Both sides are gone, and the observer was called.  Called once."""
 
 
 class Session:
@@ -53,8 +53,8 @@ class Session:
 
     A plain slotted class: there is one for each connection.
 
-    @ivar connection: Its record.
-    @ivar state: Where it is; see L{SESSION}.
+    @ivar connection: What is known about the client's connection.
+    @ivar state: Its state; see L{SESSION}.
     @ivar client: The stream to the client.
     @ivar watch: Its deadlines.
     """
@@ -84,20 +84,20 @@ class Session:
         self._exchange: Exchange | None = None
         self.watch = Watch(policy.wheel, policy.pace, policy.options.limits, self)
 
-    # Arriving: the client is here, though its TLS may not be.
+    # Arriving: the client is connected; its TLS handshake may still be going on.
 
     def streamShakes(self, stream: Stream) -> None:
-        """The client is here, and speaks TLS."""
+        """The client is connected, and begins its TLS handshake."""
         self.client = stream
         self._owner.sessionBegun(self, stream)
         if self.state is not State.NEW:
-            return  # An observer had the service stopped.
+            return  # An observer stopped the service.
         self.state = SESSION[self.state][State.ARRIVING]
         options = self._policy.options
         self.watch.wait(self._policy.rows[State.ARRIVING], options.handshakeTimeout)
 
     def streamReady(self, stream: Stream) -> None:
-        """The client can be read and written: find out where it belongs."""
+        """The client can be read and written: route it."""
         try:
             if self.state is State.NEW:
                 self.client = stream
@@ -123,7 +123,7 @@ class Session:
             self._routeRaised(Failure())
             return
         if self.state is not State.ROUTING:
-            return  # The router had the service stopped, or the like.
+            return  # The router stopped the service, or the like.
         if isinstance(answer, str) or not isinstance(answer, Awaitable):
             self._routed(answer)
             return
@@ -158,7 +158,7 @@ class Session:
         self._wait = None
         self._policy.errors.tell(self._policy.router, failure, "route")
         if self.state is State.ROUTING:
-            # Or the router had the service stopped before it raised.
+            # Otherwise the router stopped the service before it raised.
             self._refuse(pluginTrouble(failure))
 
     def _refuse(self, detail: str) -> None:
@@ -176,7 +176,7 @@ class Session:
         exchange.start()
 
     def exchangeClosing(self, end: End, detail: str, how: Mode) -> None:
-        """Nothing is exchanged any more: close the client."""
+        """No more bytes are relayed: close the client."""
         assert self.client is not None
         if self.connection.end is None:
             self.connection.end = end
@@ -206,16 +206,16 @@ class Session:
         )
         self.abort(End.INTERNAL_ERROR, pluginTrouble(failure))
 
-    # What the client's stream tells while no relay has it.
+    # Called by the client's stream while it is not in a relay.
 
     def streamEnded(self, stream: Stream) -> None:
-        """The client has said all it will say; it may still listen."""
+        """The client has ended its stream; it may still read."""
         if self.state is not State.CLOSING and not self._policy.options.halfClose:
             self._stop()
             self.exchangeClosing(End.CLIENT_CLOSED, "", Mode.FINISHING)
 
     def streamDeaf(self, stream: Stream) -> None:
-        """Nothing was to be sent to it yet; whatever will be, will fail."""
+        """Nothing to do: nothing was to be sent yet, and all later sends will fail."""
 
     def streamLost(self, stream: Stream, reason: Failure) -> None:
         """The client is gone."""
@@ -235,7 +235,7 @@ class Session:
     # What ends it.
 
     def limitReached(self, limit: Limit, stream: Stream | None) -> None:
-        """The time is up."""
+        """A limit was reached: end the wait or the connection that it applies to."""
         if limit is Limit.HANDSHAKE:
             self.abort(End.TLS_FAILED, "handshake timeout")
         elif limit is Limit.ROUTE:
@@ -254,9 +254,9 @@ class Session:
 
     def abort(self, end: End, detail: str = "") -> None:
         """
-        Cut the connection off at once, wherever it is.
+        Cut the connection off at once, in whatever state it is.
 
-        @param end: Why.
+        @param end: Why, for the record.
         """
         if self.client is None or self.state is State.OVER:
             return
@@ -272,7 +272,12 @@ class Session:
                 self._over()
 
     def _cutOff(self, end: End, stream: Stream | None) -> None:
-        """What was being closed in good order was not: some of it is left."""
+        """
+        An orderly close took too long: record C{end} if bytes were not delivered.
+
+        @param stream: The stream that the watch aborts; L{None} to abort all
+            here.
+        """
         backend = self._exchange.backend if self._exchange is not None else None
         streams = [each for each in (self.client, backend) if each is not None]
         left = any(each.transit()[0] for each in streams)
@@ -283,7 +288,7 @@ class Session:
                 each.abort()
 
     def _stop(self) -> None:
-        """Cancel what is waited for, and the exchange."""
+        """Cancel the pending wait, and abort the exchange."""
         wait, self._wait = self._wait, None
         if wait is not None:
             wait.cancel()
@@ -291,13 +296,13 @@ class Session:
             self._exchange.abort()
 
     def _record(self, end: End, detail: str = "") -> None:
-        """Write down why it ended; what comes first counts."""
+        """Record why the session ended; the first reason counts."""
         if self.connection.end is None:
             self.connection.end = end
             self.connection.detail = detail
 
     def _over(self) -> None:
-        """The end, which runs to its end whatever a step of it raises."""
+        """End the session: all steps are taken, even if the observer raises."""
         if self.state is State.OVER:
             return
         self.state = SESSION[self.state][State.OVER]

@@ -1,8 +1,8 @@
 """
-The states of a session and of an exchange: what may follow what, and for how long.
+The states of a session and of an exchange, their transitions, and their limits.
 
 The first two tables are enforced: a transition that is not in them is a mistake
-in lbproxy.  Which limits apply in a state is the third.
+in lbproxy.  The third table says which limits apply in each state.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..streams.limits import Limit, Limits, Row, rowOf
 
 
 class State(StrEnum):
-    """Where a session, or its exchange, is."""
+    """A state of a session or of an exchange."""
 
     NEW = "new"
     ARRIVING = "arriving"
@@ -29,13 +29,14 @@ class State(StrEnum):
 
 
 class WrongTransition(Exception):
-    """A state was to follow one that it may not follow."""
+    """A transition was to be taken that is not in its table."""
 
 
 class Following(dict[State, State]):
     """
-    What may follow one state.  To look a state up is to check it; it costs no
-    call of ours, and there are ten for each connection.
+    The states that may follow one state.  To look a state up is to check it.
+    That costs no call of a Python function; there are ten transitions for each
+    connection.
     """
 
     def __init__(self, state: State, following: Iterable[State]) -> None:
@@ -47,7 +48,7 @@ class Following(dict[State, State]):
 
 
 def _table(**following: str) -> Mapping[State, Following]:
-    """Each state, and what may follow it."""
+    """Make a table of the states that may follow each state."""
     return {
         State[name]: Following(State[name], map(State, states.split()))
         for name, states in following.items()
@@ -76,7 +77,7 @@ EXCHANGE = _table(
     CLOSING="over",
     OVER="",
 )
-"""Those of an exchange, likewise."""
+"""The states of an exchange, likewise."""
 
 LIMITS: Mapping[State, tuple[Limit, ...]] = {
     State.ARRIVING: (Limit.LIFETIME, Limit.HANDSHAKE),
@@ -87,9 +88,12 @@ LIMITS: Mapping[State, tuple[Limit, ...]] = {
     State.HALF_CLOSED: (Limit.LIFETIME, Limit.STALL, Limit.HALF_CLOSE, Limit.IDLE),
     State.CLOSING: (Limit.LIFETIME, Limit.DELIVERY, Limit.LINGER, Limit.GIVE_UP),
 }
-"""What ends a session in each state; where several are due at once, the first."""
+"""
+The limits that apply in each state; where several are due at once, the first
+counts.
+"""
 
 
 def rows(limits: Limits) -> Mapping[State, Row]:
-    """The table of limits, for those of one listener."""
+    """The table of limits, with the seconds of one listener."""
     return {state: rowOf(row, limits) for state, row in LIMITS.items()}

@@ -1,12 +1,12 @@
 """
-Wait for something that may never come: a plugin's answer.
+Wait for a plugin's answer, which may never come.
 
-A picker or router may answer at once or with an awaitable; it may raise, take
-for ever, or answer when that is of no use any more.  How long it may take is
-the watch's to know.
+A picker or router may answer at once or with an awaitable.  It may raise, never
+answer, or answer when the answer is of no use any more.  The watch limits how
+long it may take.
 
 A coroutine may await Deferreds with every reactor.  Under asyncio's it runs as a
-task, so that it may await what is asyncio's as well, or both by turns.
+task, so that it may await asyncio's futures as well, or both by turns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Unanswered(Exception):
 
 
 class NeedsAsyncio(Exception):
-    """A plugin wants asyncio's event loop, which does not run."""
+    """A plugin needs asyncio's event loop, which does not run."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -35,7 +35,7 @@ class NeedsAsyncio(Exception):
 
 
 def lacksLoop(error: BaseException | None) -> bool:
-    """Whether somebody was refused by asyncio because its event loop does not run."""
+    """Whether asyncio raised an error because its event loop does not run."""
     return isinstance(error, RuntimeError) and str(error) == "no running event loop"
 
 
@@ -43,9 +43,9 @@ class Wait:
     """
     An answer that is awaited.
 
-    Exactly one of C{answered} and C{failed} is called, perhaps at once, unless
-    it is cancelled first.  The awaitable may be somebody else's as well: its
-    result is passed on as it is.
+    Exactly one of C{answered} and C{failed} is called, perhaps at once, unless it
+    is cancelled first.  Other code may await the same awaitable: its result is
+    passed on unchanged.
     """
 
     __slots__ = ("_answered", "_deferred", "_failed", "_troubled")
@@ -58,7 +58,7 @@ class Wait:
         troubled: Callable[[Failure], object],
     ) -> None:
         """
-        @param troubled: Told of what cancelling raised.
+        @param troubled: Called with what cancelling raised.
         """
         self._answered: Callable[[object], object] | None = answered
         self._failed: Callable[[Failure], object] | None = failed
@@ -67,7 +67,7 @@ class Wait:
         self._deferred.addCallbacks(self._answer, self._fail)
 
     def cancel(self) -> None:
-        """Wait no more; what works on the answer is cancelled.  Never raises."""
+        """Stop waiting, and cancel the awaitable.  Never raises."""
         deferred, self._deferred = self._deferred, None
         if self._answered is not None and deferred is not None:
             self._answered = self._failed = None
@@ -75,8 +75,8 @@ class Wait:
                 deferred.cancel()
             except BaseException:
                 self._troubled(Failure())
-            # Behind whoever else waits for it, so that nothing is reported as
-            # unhandled that is of no interest any more.
+            # Added after the callbacks of other code that waits for it, so that a
+            # failure that is not needed any more is not reported as unhandled.
             deferred.addErrback(_heard)
 
     def _answer(self, answer: object) -> object:
@@ -96,7 +96,10 @@ class Wait:
 
 
 def awaited(awaitable: Awaitable[object]) -> Deferred[Any]:
-    """Await something, whether it waits for Twisted or, where it can, for asyncio."""
+    """
+    Return a Deferred for an awaitable that waits for Twisted, or for asyncio if
+    it runs.
+    """
     if isinstance(awaitable, Deferred):
         return awaitable
     try:
@@ -105,7 +108,8 @@ def awaited(awaitable: Awaitable[object]) -> Deferred[Any]:
         return Deferred.fromCoroutine(_await(awaitable))
     task = loop.create_task(_awaitInTask(awaitable, loop))
     if asyncio.iscoroutine(awaitable):
-        # Cancelled before its first step, it would be warned of as never awaited.
+        # If the task is cancelled before its first step, Python would warn that
+        # the coroutine was never awaited.
         task.add_done_callback(lambda _: awaitable.close())
     return Deferred.fromFuture(task)
 
@@ -137,10 +141,10 @@ def _passOn(
     awaitable: Awaitable[object], adapt: Callable[[object], object]
 ) -> Generator[object, object, object]:
     """
-    Await something.
+    Await something, and adapt each object that it is suspended for.
 
-    @param adapt: Called with all that it is suspended for; returns what whoever
-        runs this can be suspended for instead.
+    @param adapt: Called with each such object; returns one that the loop or
+        Deferred that runs this can wait for.
     """
     steps = awaitable.__await__()
     step: Callable[[Any], object] = steps.send
@@ -162,7 +166,7 @@ def _passOn(
 
 
 def _refuse(pending: object) -> object:
-    """Pass on what Twisted can be suspended for."""
+    """Refuse a future of asyncio's, and return anything else."""
     if hasattr(pending, "_asyncio_future_blocking"):
         raise NeedsAsyncio
     return pending
@@ -172,14 +176,15 @@ def _future(
     deferred: Deferred[Any], loop: asyncio.AbstractEventLoop
 ) -> asyncio.Future[None]:
     """
-    A future that is done when a Deferred has fired, and cancels it if it is
-    cancelled itself; the Deferred keeps its result, for whoever awaits that.
+    Return a future that is done when a Deferred has fired.  If the future is
+    cancelled, it cancels the Deferred.  The Deferred keeps its result for the
+    code that awaits it.
     """
     future: asyncio.Future[None] = loop.create_future()
 
     def fired(result: object) -> object:
         if future.done():
-            return None  # It was cancelled: nobody awaits the result any more.
+            return None  # It was cancelled: the result is not awaited any more.
         future.set_result(None)
         return result
 
@@ -193,4 +198,4 @@ def _future(
 
 
 def _heard(failure: Failure) -> None:
-    """The end of a failure."""
+    """Drop a failure, so that it is not reported as unhandled."""

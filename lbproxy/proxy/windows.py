@@ -1,4 +1,4 @@
-"""Log the first few of a kind, and then only how many more there were."""
+"""Log the first few events of a kind, and then only how many more there were."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ class Windows(Generic[_Kind]):
     """
     Counts events of many kinds, each in a window of time of its own.
 
-    The window of a kind begins with its first event; those that were not written
-    in full are told of, as a number, when it is over.
+    The window of a kind begins with its first event.  When the window is over,
+    the number of events that were not written in full is reported, if there were
+    any.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class Windows(Generic[_Kind]):
         """
         @param seconds: How long a window lasts.
         @param few: How many events of a window are written in full.
-        @param over: Told of a kind and of how many more there were, if any.
+        @param over: Called with a kind and how many more there were, if any.
         """
         self._wheel = wheel
         self._seconds = seconds
@@ -38,7 +39,7 @@ class Windows(Generic[_Kind]):
         self._timers: dict[_Kind, Timer] = {}
 
     def admits(self, kind: _Kind) -> bool:
-        """Count an event; whether it is to be written in full."""
+        """Count an event, and return whether it is to be written in full."""
         count = self._counts.get(kind, 0)
         self._counts[kind] = count + 1
         if not count:
@@ -48,7 +49,7 @@ class Windows(Generic[_Kind]):
         return count < self._few
 
     def close(self) -> None:
-        """Tell of all counts that are still to be told of."""
+        """End all windows, and report their counts."""
         for kind in list(self._timers):
             self._over(kind)
 
