@@ -273,7 +273,7 @@ class Pool:
         C{member in candidates} says whether its choice may still be picked.
 
         @param now: The time, in seconds of any one clock.
-        @param tried: The members that this connection has dialled in vain.
+        @param tried: The members that this connection has dialled without success.
         @return: A view that is kept up to date; it may be empty.
         """
         if now >= self._health.nextReturn:

@@ -1,1 +1,1 @@
-"""How bytes travel: transports, and nothing of pools."""
+"""Streams over transports, relays between streams, and deadlines; no pools."""

@@ -1,12 +1,12 @@
 """
-What wakes the timing wheel, by monotonic time.
+Alarms: call the timing wheel at a set time, by the monotonic clock.
 
-Twisted's C{callLater} goes by the wall clock (its C{seconds} is C{time.time}),
-so a step of the wall clock delays or hastens every call: set back by ten
-seconds, it has a call that was one second away come after eleven (Twisted
-26.10).  Deadlines must not move with it.  So on Linux a timer descriptor is
-watched as any other descriptor is; elsewhere a thread waits.  Simulated
-reactors have but one time, and there C{callLater} is right.
+Twisted's C{callLater} goes by the wall clock (its C{seconds} is C{time.time}), so
+a step of the wall clock delays or hastens every call.  If it is set back by ten
+seconds, a call that was one second away comes after eleven (Twisted 26.10).
+Deadlines must not move with it.  So on Linux the reactor watches a timer
+descriptor; elsewhere a thread waits.  Simulated reactors have only one clock, and
+their C{callLater} is used.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from . import timerfd
 
 class Alarm(Protocol):
     """
-    Rings once, at a time.
+    Calls a function once, at a set time.
 
-    @ivar now: Tells the monotonic time in seconds.
+    @ivar now: Returns the monotonic time in seconds.
     @ivar ring: What is called in the reactor's thread when it rings, never
         before its time; the wheel puts its own function here.
     """
@@ -47,8 +47,8 @@ class Alarm(Protocol):
 
     def set(self, when: float) -> None:
         """
-        Ring at a time, and at no other that was set before.  A time in the past
-        is as soon as possible, but not from within this call.
+        Ring at a time, instead of any that was set before.  If the time is past,
+        ring as soon as possible, but not within this call.
 
         @param when: In the seconds of C{now}.
         """
@@ -57,17 +57,20 @@ class Alarm(Protocol):
         """Do not ring."""
 
     def close(self) -> None:
-        """Do not ring, and give back what this holds until it is set again."""
+        """
+        Do not ring, and release the descriptor or thread until the alarm is set
+        again.
+        """
 
 
 def alarmFor(reactor: object) -> Alarm:
     """
-    The alarm that suits a reactor.
+    Make the alarm that suits a reactor.
 
     @param reactor: It provides one of L{IReactorFDSet}, L{IReactorThreads} and
         L{IReactorTime}.
     """
-    # Twisted's MemoryReactorClock says that it watches descriptors.
+    # Twisted's MemoryReactorClock claims to watch descriptors.
     if not isinstance(reactor, Clock):
         if IReactorFDSet.providedBy(reactor) and timerfd.works():
             return TimerAlarm(reactor)
@@ -111,9 +114,9 @@ class TimerAlarm:
     Rings by a timer descriptor (timerfd_create(2)) that the reactor watches.
 
     The descriptor is made when it is first needed, and again when it is needed
-    after L{close} or after the reactor has dropped it.  The kernel is told only
-    of what comes sooner than it was told of: a system call costs 2 us, and the
-    deadline of a client that comes and goes is set and cleared each time.
+    after L{close} or after the reactor has dropped it.  The kernel's timer is set
+    only if the new time is earlier than its present one: a system call costs 2
+    us, and the deadline of each short connection is set and cleared.
     """
 
     ring: Callable[[], object]
@@ -158,7 +161,10 @@ class TimerAlarm:
         return type(self).__name__
 
     def doRead(self) -> None:
-        """The timer's time has come: ring, if that is wanted by now."""
+        """
+        The timer is due: ring if the alarm's time has come, or else set the timer
+        again.
+        """
         try:
             os.read(self._descriptor, 8)
         except BlockingIOError:
@@ -183,7 +189,7 @@ class TimerAlarm:
 
 class ThreadAlarm:
     """
-    Rings by a thread that waits, for where there are no timer descriptors.
+    Rings by a thread that waits, on systems without timer descriptors.
 
     The thread is started when it is first needed and ends with L{close}.
     """
@@ -195,7 +201,7 @@ class ThreadAlarm:
         self._reactor = reactor
         self._changed = Condition()
         self._thread: Thread | None = None
-        # The reactor's thread goes by the first, the waiting one by the others.
+        # The reactor's thread reads the first, the waiting thread the others.
         self._when: float | None = None
         self._waitsFor: float | None = None
         self._ends = False

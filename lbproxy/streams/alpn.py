@@ -1,11 +1,11 @@
 """
-TLS listeners that serve clients whatever protocols they offer (ALPN).
+Let TLS listeners serve clients whatever protocols they offer (ALPN).
 
 Nearly every TLS client offers some.  A listener of Twisted 26.10 that names no
-protocols of its own refuses them all, and neither C{ssl:} nor C{tls:} has an
-argument for it.  Everything private to Twisted's endpoints that has to be known
-to change that is known here; the tests of this module fail when a later Twisted
-makes it wrong, or needless.
+protocols of its own refuses all these clients, and neither C{ssl:} nor C{tls:}
+has an argument for protocols.  This module changes that through private
+attributes of Twisted's endpoints.  Its tests fail when a later Twisted makes the
+change wrong, or needless.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from zope.interface import implementer
 
 def ignoreOffers(endpoint: Any) -> None:
     """
-    Let a TLS listener serve its clients as if they had offered no protocols.
-    What is not TLS, or has protocols of its own, is left as it is.
+    Let a TLS listener serve its clients as if they had offered no protocols.  An
+    endpoint that is not TLS, or has protocols of its own, is left as it is.
 
     @param endpoint: A server endpoint that does not listen yet.
     """
     options = getattr(endpoint, "_sslContextFactory", None)
     if isinstance(options, CertificateOptions) and not options._acceptableProtocols:
-        # Of "ssl:": it has one context for all its connections.
+        # An "ssl:" endpoint has one context for all its connections.
         options.getContext().set_alpn_select_callback(_choose)
     creator = getattr(endpoint, "connectionCreator", None)
     if hasattr(type(creator), "defaultContext"):
-        # Of "tls:": it has a context for each certificate.
+        # A "tls:" endpoint has a context for each certificate.
         endpoint.connectionCreator = _Creator(creator)
 
 
 def _choose(connection: Connection, offered: list[bytes]) -> Any:
-    """Answer an offer with nothing: the handshake goes on without ALPN."""
+    """Select none of the protocols: the handshake goes on without ALPN."""
     return NO_OVERLAPPING_PROTOCOLS
 
 
@@ -61,7 +61,8 @@ class _Creator:
     Makes the TLS connections of an endpoint that has a certificate for each
     name.
 
-    @ivar _prepared: A context can be prepared only before its first use.
+    @ivar _prepared: The prepared contexts.  A context can be prepared only before
+        its first use.
     """
 
     def __init__(self, creator: Any) -> None:
@@ -69,7 +70,7 @@ class _Creator:
         self._prepared: set[Context] = set()
 
     def serverConnectionForTLS(self, protocol: object) -> Connection:
-        """The connection for a client whose handshake is about to begin."""
+        """Make the connection for a client whose handshake is about to begin."""
         return _Connection(self._creator.defaultContext, self._prepare)
 
     def _prepare(self, context: Context) -> None:

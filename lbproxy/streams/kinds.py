@@ -1,13 +1,13 @@
 """
-The kinds of Twisted's transports: what each can do, and how it is made to tell.
+The kinds of Twisted's transports: what each can do, and how lbproxy adapts it.
 
-Twisted's transports say when they are full and when they are empty again, but
-not how much they hold; they close when a send fails, and with them goes what
-had arrived before; and their layers copy interfaces that they do not provide.
-So each kind declares its facts here, and all that is done to a transport behind
-its back is done here and in L{lbproxy.streams.transports}.  For each of these
-tricks C{tests/streams/test_kinds.py} has a test that fails when a new Twisted
-makes it wrong or needless.
+Twisted's transports report when they are full and when they are empty again, but
+not how much they hold.  They close when a send fails, and drop what had arrived
+before.  And their layers copy interfaces that they do not provide.  So each kind
+declares its facts here.  Private attributes of transports are used only here and
+in L{lbproxy.streams.transports}.  For each such use
+C{tests/streams/test_kinds.py} has a test that fails when a new Twisted makes it
+wrong or needless.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 _READ = 65536
 _MOST_READ = 64 << 20
-"""Bytes read at most from a socket that is lost: more than a kernel keeps for it."""
+"""Most bytes to read from a socket that is lost: more than a kernel keeps for it."""
 
 _TCP_CLOSE = 7
-"""The state of a connection that is over, of <netinet/tcp.h>."""
+"""TCP_CLOSE of <netinet/tcp.h>: the state of a connection that is over."""
 
 UNACKNOWLEDGED = 2 * 1460
 """
-Bytes that a peer may have got and not acknowledged yet: it may wait for the
-second of two segments (RFC 1122, 4.2.3.2).
+Bytes that a peer may have received and not acknowledged yet: it may acknowledge
+only the second of two segments (RFC 1122, 4.2.3.2).
 """
 
 _EMPTY = b"\0\0\0\0"
@@ -47,10 +47,10 @@ _EMPTY = b"\0\0\0\0"
 
 class Kind:
     """
-    A transport of which nothing is known but C{write} and C{loseConnection}.
+    A kind of transport; this one relies only on C{write} and C{loseConnection}.
 
-    Each kind is one object for all transports of the kind; what it has to
-    remember about one of them is in the stream.
+    Each kind is one object for all transports of the kind.  The state of a single
+    transport is kept in its stream.
 
     @ivar facts: What a transport of this kind can do.
     @ivar shakes: Whether it begins with a handshake, after which
@@ -82,15 +82,15 @@ class Kind:
 
     def hopeless(self, stream: TransportStream) -> bool:
         """
-        Whether what is on its way will never be delivered, since the peer has
+        Whether the bytes in transit will never be delivered, since the peer has
         reset a connection that is not read any more.
         """
         return False
 
     def heardOut(self, stream: TransportStream) -> bool:
         """
-        Whether a peer that was lost had ended its stream before, and this kind
-        of transport has not told so by itself.
+        Whether a peer that was lost had ended its stream before, if this kind of
+        transport does not report that by itself.
         """
         return False
 
@@ -107,18 +107,18 @@ class SocketKind(Kind):
 
     def attach(self, stream: TransportStream, transport: Any) -> Facts:
         """
-        Let the stream send for the transport, hear of its loss first, and be
-        its protocol without a layer in between.
+        Make the stream the transport's protocol, without a layer in between, and
+        L{hook} it.
         """
-        # Client endpoints put a wrapper in between that costs a call for each
-        # chunk, and that forgets half-close for a protocol which also listens
+        # Client endpoints put a wrapper in between.  It costs a call for each
+        # chunk, and does not pass on half-closes to a protocol that also listens
         # for handshakes.
         transport.protocol = stream
         hook(stream, transport)
         return self.facts
 
     def detach(self, stream: TransportStream) -> None:
-        """Let go of the socket."""
+        """Undo the hooks."""
         unhook(stream)
 
     def end(self, transport: Any) -> None:
@@ -126,7 +126,7 @@ class SocketKind(Kind):
         transport.loseWriteConnection()
 
     def hopeless(self, stream: TransportStream) -> bool:
-        """Ask for the state of the TCP connection; the first byte of tcp_info."""
+        """Read the state of the TCP connection: the first byte of tcp_info."""
         descriptor = stream.descriptor
         if descriptor is None or not self.facts.resets:
             return False
@@ -137,7 +137,7 @@ class SocketKind(Kind):
         return bool(info[0] == _TCP_CLOSE)
 
     def transit(self, stream: TransportStream) -> tuple[int, int]:
-        """Count what the kernel was given, less what its peer's has not taken."""
+        """Count the bytes given to the kernel, less those that it has not delivered."""
         descriptor = stream.descriptor
         if descriptor is not None and not stream.deaf:
             queued = undelivered(descriptor)
@@ -153,14 +153,14 @@ class TLSKind(SocketKind):
     Twisted's TLS, over one of its plain transports.
 
     Twisted's TLS has C{loseWriteConnection} too, but that half-closes the TCP
-    below without a close_notify; so an end is its C{loseConnection}, which sends
-    one and goes on reading until the peer's.
+    below without a close_notify; so a stream is ended by C{loseConnection}, which
+    sends a close_notify and goes on reading until the peer's.
     """
 
     shakes = True
 
     def attach(self, stream: TransportStream, transport: Any) -> Facts:
-        """Let the stream send for the socket below, and hear of its loss first."""
+        """L{hook} the stream to the socket below TLS."""
         below = lowest(transport)
         if not isinstance(below, tcp.Connection):
             return Facts(pauses=True)
@@ -172,7 +172,7 @@ class TLSKind(SocketKind):
         transport.loseConnection()
 
     def transit(self, stream: TransportStream) -> tuple[int, int]:
-        """Count ciphertext; and see how far that tells of the plaintext."""
+        """Count ciphertext, and note how much plaintext it stands for."""
         descriptor = stream.descriptor
         if descriptor is None:
             return 0, stream.taken
@@ -186,12 +186,12 @@ class TLSKind(SocketKind):
         return held + unsent + queued, stream.taken
 
     def heardOut(self, stream: TransportStream) -> bool:
-        """Whether its close_notify has come."""
+        """Whether the peer's close_notify has come."""
         connection = stream.transport and stream.transport.getHandle()
         return bool(connection and connection.get_shutdown() & RECEIVED_SHUTDOWN)
 
     def delivered(self, stream: TransportStream) -> int:
-        """A lower bound: what was plaintext of ciphertext that is delivered."""
+        """A lower bound: the plaintext of which all ciphertext is delivered."""
         self.transit(stream)
         return stream.deliveredPlain
 
@@ -205,13 +205,13 @@ class TLSKind(SocketKind):
 
 def hook(stream: TransportStream, descriptor: Any) -> None:
     """
-    Let a stream send in place of a descriptor's own C{writeSomeData}, and hear
-    of its C{connectionLost} before the descriptor does.
+    Call the stream in place of a descriptor's own C{writeSomeData} and
+    C{connectionLost}.
 
-    Twisted closes a socket on which a send failed, and with it goes what had
-    arrived before the reset: the early error answer of a backend that did not
-    want the rest of an upload.  And on every reactor a paused socket with
-    something to send is lost with its unread input.
+    Twisted closes a socket on which a send failed, and drops what had arrived
+    before the reset, such as the early error answer of a backend that refused an
+    upload.  And on every reactor, when a paused socket with something to send is
+    lost, its unread input is dropped.
     """
     stream.descriptor = descriptor
     hooks = vars(descriptor)
@@ -229,7 +229,7 @@ def unhook(stream: TransportStream) -> None:
 
 
 class Found(Enum):
-    """What there is behind the input that a socket still had."""
+    """What follows the input that was left in a socket."""
 
     END = "the end of the peer's stream"
     RESET = "an error"
@@ -238,10 +238,11 @@ class Found(Enum):
 
 def readOut(stream: TransportStream) -> Found:
     """
-    Read what a socket still has before its end, or its loss, is passed on.
+    Read the input that is left in a socket, before its end or its loss is passed
+    on.
 
-    @return: What came behind it.  L{Found.END} is the peer's own only if no
-        error of the socket has been read before.
+    @return: What followed it.  L{Found.END} means that the peer ended its stream
+        only if no error of the socket has been read before.
     """
     descriptor = stream.descriptor
     read = 0
@@ -261,15 +262,15 @@ def readOut(stream: TransportStream) -> Found:
 
 def part(connector: Any) -> None:
     """
-    Let a connector and its transport, which is over, not refer to each other any
-    more: as Twisted leaves them they would wait for the cyclic collector.
+    Break the reference cycle of a connector and its lost transport.  Twisted
+    leaves it, and only the cyclic garbage collector would free them.
     """
     connector.transport = None
 
 
 def lowest(transport: Any) -> Any:
     """
-    The transport that has the socket: the one below the layers (TLS) that
+    Find the transport that has the socket: the one below the layers (TLS) that
     Twisted wraps around it.
     """
     while isinstance(transport, ProtocolWrapper):
@@ -279,8 +280,8 @@ def lowest(transport: Any) -> Any:
 
 def undelivered(descriptor: Any) -> int:
     """
-    How many bytes the kernel was given and the peer's has not acknowledged
-    (SIOCOUTQ, see tcp(7)); 0 where it cannot tell.
+    How many bytes were given to the kernel and not acknowledged by the peer's
+    kernel (SIOCOUTQ, see tcp(7)); 0 where that is not known.
     """
     try:
         answer = fcntl.ioctl(descriptor.fileno(), termios.TIOCOUTQ, _EMPTY)
@@ -325,12 +326,12 @@ KINDS: dict[type, Kind] = {
 
 def declare(transports: type, kind: Kind) -> None:
     """
-    Say of what kind the transports of a class are; not those of its subclasses,
-    which may be anything.
+    Declare the kind of the transports of a class.  It does not hold for
+    subclasses, which may do anything.
     """
     KINDS[transports] = kind
 
 
 def kindOf(transport: object) -> Kind:
-    """Of what kind a transport is; L{OTHER} unless its class was declared."""
+    """The kind of a transport; L{OTHER} unless its class was declared."""
     return KINDS.get(type(transport), OTHER)

@@ -12,16 +12,19 @@ from ..words.units import moreThanNone, parseDuration
 
 LINGER = 30.0
 """
-Seconds for a peer to end its stream once all has been delivered to it; what
-nginx's lingering_time is by default.
+Seconds for a peer to end its stream once all has been delivered to it; the
+default of nginx's lingering_time.
 """
 
 LOOKS = 8
-"""How many times within a limit it is looked whether anything has moved."""
+"""How many times within a limit a watch looks whether any byte has moved."""
 
 
 class Limit(StrEnum):
-    """What may end a session; see L{Limits} for the seconds of the later ones."""
+    """
+    The limits that may end a session; L{Limits} has the seconds of the later
+    ones.
+    """
 
     HANDSHAKE = "handshake"
     ROUTE = "route"
@@ -43,13 +46,14 @@ class Limits:
     How long the streams of a session may take.  All times are seconds; 0
     switches one off, except C{closeTimeout}.
 
-    @ivar idleTimeout: Without a byte either way.
-    @ivar maxLifetime: From accept to the end, whatever happens.
-    @ivar halfCloseTimeout: Without progress after one side has ended.
-    @ivar stallTimeout: Without a byte taken by a side that has some waiting
+    @ivar idleTimeout: How long no byte may move either way.
+    @ivar maxLifetime: How long a connection may last, from accept to the end.
+    @ivar halfCloseTimeout: How long there may be no progress after one side has
+        ended.
+    @ivar stallTimeout: How long a side may take no byte while some are waiting
         for it.
-    @ivar closeTimeout: Without a byte taken by a side that is being closed; and
-        for an aborted transport to say that it is gone.
+    @ivar closeTimeout: How long a side that is being closed may take no byte; and
+        how long an aborted transport may take to report that it is gone.
     """
 
     idleTimeout: float = option(
@@ -88,8 +92,8 @@ class Row:
     One row of a table of states: which limits apply, and how often to look.
 
     @ivar limits: In the order in which they are tried when several are due.
-    @ivar every: Seconds between looks while they apply; infinite if none of
-        them asks for looks.
+    @ivar every: Seconds between looks while they apply; infinite if none of them
+        needs looks.
     """
 
     limits: tuple[Limit, ...]
@@ -98,8 +102,8 @@ class Row:
 
 def rowOf(row: tuple[Limit, ...], limits: Limits) -> Row:
     """
-    Make a row for certain limits: an eighth of the shortest that is on is how
-    often to look.
+    Make a row of a table with the seconds of C{limits}.  The time between looks
+    is an eighth of the shortest that is on.
     """
     asking = {
         Limit.IDLE: limits.idleTimeout,

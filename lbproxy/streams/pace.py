@@ -1,9 +1,9 @@
 """
-How fast may be read what is thrown away.
+Limit how fast input that is discarded may be read.
 
-A side that closes in good order reads its peer to the end.  A peer in the middle
-of a large upload gets an early answer that way; one that sends for ever would
-cost a core, if it were read as fast as it sends.
+A side that closes in good order reads its peer's stream to the end.  So a peer in
+the middle of a large upload gets an early answer.  A peer that sends for ever
+would use a whole core if it were read as fast as it sends.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _SLICE = 1 / 16
 
 _SIDE = (64 << 20) // 16
 """
-Bytes a side may have discarded in one slice, at 64 MiB/s: an upload of 100 MB
-is over within two seconds.
+Bytes that one side may discard in one slice, at 64 MiB/s: an upload of 100 MB is
+over within two seconds.
 """
 
 _PROCESS = (256 << 20) // 16
-"""Bytes all sides together may, at 256 MiB/s: about a tenth of a core."""
+"""Bytes that all may discard in one slice, at 256 MiB/s: about a tenth of a core."""
 
 _READ = 65536
 """Bytes that one read brings, at most."""
 
 
 class Paced(Protocol):
-    """What discards: a stream."""
+    """A stream that discards its input."""
 
     def pauseProducing(self) -> None:
         """Stop reading."""
@@ -43,7 +43,7 @@ class Pace(Entry):
     """
     The pace at which the sides of one process discard.
 
-    It is one entry of the wheel, and only while something is discarded.
+    It is one entry of the wheel, scheduled only while something is discarded.
     """
 
     __slots__ = ("_left", "_spent", "_waiting", "_wheel")
@@ -57,8 +57,8 @@ class Pace(Entry):
 
     def spend(self, side: Paced, length: int) -> None:
         """
-        Count what a side has discarded, and pause it when that is enough for
-        this slice.
+        Count what a side has discarded, and pause it when it has reached its
+        share of this slice.
 
         @param length: In bytes.
         """
@@ -76,7 +76,10 @@ class Pace(Entry):
         self._waiting.pop(side, None)
 
     def due(self) -> None:
-        """A new slice: let as many go on, in turn, as it has room for."""
+        """
+        Begin a new slice: resume as many paused sides, in turn, as it has room
+        for.
+        """
         self._spent.clear()
         self._left = _PROCESS
         for side in list(islice(self._waiting, _PROCESS // _READ)):

@@ -1,15 +1,16 @@
 """
-Join two streams: bytes both ways under back-pressure, until it is over.
+Join two streams: relay bytes both ways under back-pressure until the relay is over.
 
-Each stream is the other's producer.  What one cannot send at once it buffers,
-and past its limit it pauses the other, so a relay holds at most what one read
-brings plus one transport's buffer, each way.  A relay moves and counts; it reads
-no clock and closes nothing.  It is over when
+Each stream is the other's producer.  A stream buffers what it cannot send at
+once, and pauses the other when its buffer is full.  So a relay holds at most what
+one read brings plus one transport's buffer, each way.  A relay reads no clock and
+closes no stream.  It is over when
 
   - both streams have ended (an end on one is passed on to the other at once);
   - without half-close, the first of them has;
   - one of them is lost, or is reset;
-  - it is told to stop, or has moved as many bytes as it was asked to.
+  - L{Relay.stop} is called, or as many bytes as L{Relay.stopAfter} asked for have
+    been moved.
 """
 
 from __future__ import annotations
@@ -34,21 +35,20 @@ class Ending(Enum):
 
 
 class RelayOwner(Protocol):
-    """Told how a relay goes on."""
+    """The owner of a relay, called when one direction is over and when both are."""
 
     def relayHalfClosed(self, relay: Relay) -> None:
         """
         One direction is over, the other goes on: one side has ended its stream,
-        or can be sent nothing any more.  May be told twice.
+        or can be sent nothing any more.  May be called twice.
         """
 
     def relayOver(self, relay: Relay, ending: Ending, reason: Failure | None) -> None:
         """
-        Nothing is moved any more; told once.  The streams are the owner's again:
-        to be used on, if it was over with L{Ending.COUNTED}, else to be closed
-        at once.
+        The relay is over.  Called once.  After L{Ending.COUNTED} the owner may go
+        on using the streams; after all others it closes them at once.
 
-        @param reason: What the transport said that was lost, if one was.
+        @param reason: The reason that a lost transport gave, if one was lost.
         """
 
 
@@ -58,8 +58,8 @@ class Relay:
 
     A plain slotted class: there is one for each connection.
 
-    @ivar first: What it will be over with: the end of the stream that came
-        first, once one has.
+    @ivar first: Which stream has ended first, once one has; the relay will be
+        over with this ending unless a stream is reset.
     """
 
     __slots__ = (
@@ -85,15 +85,15 @@ class Relay:
 
     def start(self) -> None:
         """
-        Let bytes flow: what either side has said so far goes first, and an end
+        Begin to relay.  What either side has sent so far goes first, and an end
         of stream that came before is passed on after it.
         """
         client, backend = self._client, self._backend
         client.owner = backend.owner = self
         client.registerProducer(backend, True)
         backend.registerProducer(client, True)
-        # Either may have been paused while it was held; whoever is full now
-        # pauses the other again.
+        # Either may have been paused while it was held.  A stream that is full
+        # now pauses the other again.
         if client.paused:
             client.resumeProducing()
         if backend.paused:
@@ -106,8 +106,8 @@ class Relay:
 
     def stopAfter(self, source: Stream, length: int) -> None:
         """
-        Be over, with L{Ending.COUNTED}, once so many bytes have come from one
-        side; what comes behind them stays with that side.  Before L{start}.
+        End the relay with L{Ending.COUNTED} once C{length} bytes have come from
+        C{source}, which holds what follows them.  This is called before L{start}.
 
         @param length: In bytes, more than 0.
         """
@@ -116,8 +116,8 @@ class Relay:
 
     def stop(self) -> None:
         """
-        Move nothing any more, and tell nothing.  Both streams hold what comes
-        from now on; their owner is still to be set.
+        End the relay without calling its owner.  Both streams hold what arrives
+        from now on.  They have no owner until one is set.
         """
         if self._owner is not None:
             self._owner = None
@@ -126,13 +126,13 @@ class Relay:
                 stream.unregisterProducer()
                 stream.owner = None
 
-    # What the streams tell.
+    # Called by the streams.
 
     def streamShakes(self, stream: Stream) -> None:
-        """Nothing new: both were ready when they were joined."""
+        """Nothing to do: both were ready before the relay began."""
 
     def streamReady(self, stream: Stream) -> None:
-        """Nothing new: both were ready when they were joined."""
+        """Nothing to do: both were ready before the relay began."""
 
     def streamEnded(self, stream: Stream) -> None:
         """Pass the end of one side's stream on."""
@@ -152,8 +152,8 @@ class Relay:
 
     def streamDeaf(self, stream: Stream) -> None:
         """
-        Read no more for a side that can be sent nothing; it may still have
-        something to say, such as why.
+        Stop reading the other side, since this one can be sent nothing any more.
+        This side is still read: it may have sent an error answer.
         """
         if self._owner is None:
             return
@@ -167,11 +167,11 @@ class Relay:
     def streamLost(self, stream: Stream, reason: Failure) -> None:
         """One side is gone: in good order, or reset."""
         orderly = reason.check(ConnectionDone) is not None
-        # A backend that has ended its stream was heard out; that it is reset then
-        # says only that it takes no more, which a failed send would say as well.
+        # A backend that has ended its stream was read to the end.  If it is reset
+        # after that it only reads no more, as after a failed send.
         if stream is self._backend and stream.readEnded:
             orderly = reason.check(ConnectionClosed) is not None
-        # A peer that need not be told anything more may skip its close_notify.
+        # After the other side has ended, a peer may leave out its close_notify.
         ended = self.first is not None and self.first is not self._ended(stream)
         if not orderly and ended:
             orderly = reason.check(Truncated) is not None
@@ -183,7 +183,7 @@ class Relay:
             self._over(Ending.BACKEND_RESET, reason)
 
     def _count(self, data: bytes) -> None:
-        """Pass on what the counted side says, as far as it was asked for."""
+        """Pass on what the counted side sends, up to the number of bytes asked for."""
         source = self._counted
         assert source is not None
         sink = self._other(source)
@@ -216,9 +216,9 @@ def join(
     client: Stream, backend: Stream, owner: RelayOwner, halfClose: bool = True
 ) -> Relay:
     """
-    Join two streams that are both ready, and let bytes flow.
+    Join two streams that are both ready, and begin to relay.
 
-    @param owner: Told how it goes on.
+    @param owner: Called when one direction is over and when both are.
     @param halfClose: Whether one direction goes on when the other has ended.
     """
     relay = Relay(client, backend, owner, halfClose)

@@ -1,4 +1,4 @@
-"""What lbproxy asks of the TCP sockets it relays between."""
+"""Set the options of the TCP sockets that lbproxy relays between."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PROBES = 3
 
 def tune(transport: Any, keepalive: float) -> None:
     """
-    Send small messages at once, and find out about peers that are gone.
+    Set TCP_NODELAY, and TCP keep-alive to find peers that are gone.
 
     A peer that answers nothing for about C{keepalive} seconds is reset: half
     of them pass before the first probe, the rest while probes go unanswered.
@@ -20,7 +20,7 @@ def tune(transport: Any, keepalive: float) -> None:
     answered or not; see tcp_probe_timer), which is what C{stall-timeout} is
     for.
 
-    @param transport: The lowest one; what is no TCP socket is left alone.
+    @param transport: The lowest transport; left alone if it has no TCP socket.
     @param keepalive: Seconds; 0 leaves keep-alive off.
     """
     handle = getattr(transport, "socket", None)
@@ -31,7 +31,7 @@ def tune(transport: Any, keepalive: float) -> None:
         if keepalive:
             _keepAlive(handle, keepalive)
     except OSError:
-        # The peer is gone already; reading will say so.
+        # The peer is gone already; reading will report that.
         return
 
 

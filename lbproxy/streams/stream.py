@@ -1,5 +1,5 @@
 """
-What a relay or a session may ask of one end of a connection, whatever carries it.
+The interface of a stream: one end of a connection, whatever carries it.
 
 A stream is in one of these modes, and never goes back to an earlier one::
 
@@ -8,9 +8,9 @@ A stream is in one of these modes, and never goes back to an earlier one::
     resetting --> aborted, lost
     aborted   --> lost
 
-While it is open, what arrives is I{held} in one bounded buffer until somebody
-asks for it to I{flow}.  Once it is finishing, what still arrives is discarded,
-at a bounded pace; once it is resetting or aborted, nothing is read any more.
+While it is open, what arrives is I{held} in one bounded buffer until the stream is
+told to I{flow}.  Once it is finishing, what still arrives is discarded, at a bounded
+pace; once it is resetting or aborted, nothing is read any more.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from .pace import Pace
 
 HOLD_LIMIT = 65536
-"""Bytes that are read from a stream that is held; then its reading is paused."""
+"""Bytes that are held of a stream; then its reading is paused."""
 
 OVERRUN_LIMIT = 1 << 20
 """
-Bytes that a transport which cannot be paused may bring while it is paused;
-then it is cut off, since they would have to be kept.
+Bytes that a transport which cannot be paused may bring while it is paused; then
+it is aborted, since all of them have to be kept in memory.
 """
 
 
 class Mode(Enum):
-    """How far a stream has come on its way from open to gone."""
+    """The modes of a stream, from open to lost."""
 
     OPEN = "open"
     FINISHING = "finishing"
@@ -49,15 +49,15 @@ class Mode(Enum):
 @frozen
 class Facts:
     """
-    What one kind of transport can do and tell; what it cannot tell falls under
-    C{idle-timeout}.
+    What one kind of transport can do and report.  What it cannot report is left
+    to C{idle-timeout}.
 
     @ivar halfCloses: It can end its own direction and go on being read, and
-        tells when its peer has done so.
+        reports when its peer has done so.
     @ivar resets: It can be cut off so that its peer notices.
     @ivar pauses: Its reading can be paused.
-    @ivar tellsDeaf: It tells when it can be sent nothing any more.
-    @ivar tellsDelivery: It can tell what its peer has not taken yet.
+    @ivar tellsDeaf: It reports when nothing can be sent to it any more.
+    @ivar tellsDelivery: It reports how many bytes its peer has not taken yet.
     """
 
     halfCloses: bool = False
@@ -68,7 +68,7 @@ class Facts:
 
 
 class Truncated(ConnectionLost):
-    """The peer left without the close_notify that ends TLS."""
+    """The peer closed without the close_notify that ends TLS."""
 
 
 class Overrun(ConnectionLost):
@@ -76,28 +76,28 @@ class Overrun(ConnectionLost):
 
 
 class GivenUp(ConnectionLost):
-    """The transport was aborted and never said that it was gone."""
+    """The transport was aborted and never reported that it was gone."""
 
 
 class Closer(Protocol):
-    """The watch a stream is put under when it is told to finish or to reset."""
+    """The watch that limits how long a stream may take to finish or to reset."""
 
     pace: Pace
 
     def lookSoon(self) -> None:
-        """Look within milliseconds whether the stream is through."""
+        """Call L{Stream.closeIfThrough} within milliseconds."""
 
 
 class Stream(Protocol):
     """
     One end of a connection.
 
-    @ivar owner: Told of its events; may be replaced while it is open.
+    @ivar owner: Called with its events; may be replaced while it is open.
     @ivar transport: What carries it, for its addresses; L{None} once it is lost.
     @ivar descriptor: What has the socket, for its options; L{None} if there is
         none.
     @ivar facts: What its transport can do.
-    @ivar mode: How far it has come.
+    @ivar mode: Its present mode.
     @ivar received: Bytes that arrived.
     @ivar accepted: Bytes that were written to it before it was deaf.
     @ivar readEnded: Whether the peer has ended its stream.
@@ -134,16 +134,16 @@ class Stream(Protocol):
 
     def flow(self, receive: Callable[[bytes], object]) -> None:
         """
-        Hand on what is held, in order, and then all that arrives.
+        Pass on what is held, in order, and then all that arrives.
 
         @param receive: Called with each piece, never empty.
         """
 
     def hold(self, returned: bytes = b"") -> None:
         """
-        Hold from now on what arrives.
+        Hold what arrives from now on.
 
-        @param returned: What was handed on and not used; held before the rest.
+        @param returned: What was passed on and not used; held before the rest.
         """
 
     def write(self, data: bytes) -> None:
@@ -158,10 +158,10 @@ class Stream(Protocol):
     def finish(self, closer: Closer) -> None:
         """
         Close in good order: deliver what was written, end the stream, discard
-        what still comes until the peer's own end, then close.  To close with
-        input unread would be sent as a reset, which can take the tail of an
-        answer with it.  A deaf stream is reset instead: what it has got must
-        not look whole.
+        what still comes until the peer's own end, then close.  If it were closed
+        with input unread, the kernel would send a reset, which can destroy the
+        last part of an answer.  A deaf stream is reset instead: the peer must not
+        take what it has got for the whole.
 
         @param closer: The watch that ends it if its peer does not.
         """
@@ -178,23 +178,26 @@ class Stream(Protocol):
         """Cut off at once; what was not sent is dropped."""
 
     def giveUp(self) -> None:
-        """Count as lost although the transport has not said so; for aborted ones."""
+        """
+        Count an aborted stream as lost although its transport has not reported
+        that.
+        """
 
     def closeIfThrough(self) -> bool:
         """
-        Close, once there is nothing left to wait for: both directions ended and
-        all delivered, or a reset's bytes delivered.
+        Close if there is nothing left to wait for: both directions have ended and
+        all is delivered, or a reset's bytes are delivered.
 
         @return: Whether it did.
         """
 
     def transit(self) -> tuple[int, int]:
         """
-        What is on its way, counted where the bytes are sent (on TLS, as
-        ciphertext).
+        How many bytes are in transit and delivered, counted where they are sent
+        (on TLS, as ciphertext).
 
-        @return: How many bytes were not delivered yet, 0 if the transport
-            cannot tell; and how many were, a number that only grows.
+        @return: How many bytes were not delivered yet, 0 if the transport does
+            not report that; and how many were, a number that only grows.
         """
 
     def delivered(self) -> int:
@@ -210,7 +213,7 @@ class Stream(Protocol):
         """Go on reading."""
 
     def stopProducing(self) -> None:
-        """Whoever it produces for is gone, which that one tells its own owner."""
+        """Nothing to do: its consumer is gone, and reports that to its own owner."""
 
     def registerProducer(self, producer: Stream, streaming: bool) -> None:
         """
@@ -225,26 +228,26 @@ class Stream(Protocol):
 
 
 class StreamOwner(Protocol):
-    """Told of the events of a stream."""
+    """The owner of a stream, called with its events."""
 
     def streamShakes(self, stream: Stream) -> None:
-        """The transport is there and begins its TLS handshake."""
+        """The transport is connected and begins its TLS handshake."""
 
     def streamReady(self, stream: Stream) -> None:
         """The stream can be read and written."""
 
     def streamEnded(self, stream: Stream) -> None:
-        """The peer has ended its stream while it was open; it may still listen."""
+        """The peer has ended its stream while it was open; it may still read."""
 
     def streamDeaf(self, stream: Stream) -> None:
         """
-        The stream can be sent nothing any more, although it is open and may
-        still be read; told once.
+        Nothing can be sent to the stream any more, although it is open and may
+        still be read.  Called once.
         """
 
     def streamLost(self, stream: Stream, reason: Failure) -> None:
         """
-        The transport is gone; told once, last.
+        The transport is gone.  Called once, last.
 
         @param reason: L{ConnectionDone<twisted.internet.error.ConnectionDone>}
             for an orderly end, L{Truncated}, or else a reset.

@@ -2,7 +2,7 @@
 The timer descriptors of Linux (timerfd_create(2)), on CLOCK_MONOTONIC: the clock
 of L{time.monotonic}.
 
-Python has had them since 3.13; before, they are called in the C library.
+Python has had them since 3.13; before, the functions of the C library are called.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def works() -> bool:
 if sys.version_info >= (3, 13) and sys.platform == "linux":
 
     def create() -> int:
-        """Make one that is closed on exec and does not block."""
+        """Make a timer descriptor that is closed on exec and does not block."""
         flags = os.TFD_NONBLOCK | os.TFD_CLOEXEC
         return os.timerfd_create(time.CLOCK_MONOTONIC, flags=flags)
 
     def settime(descriptor: int, when: float) -> None:
-        """Let it be readable from a time on, in seconds."""
+        """Make the descriptor readable from a time on, in seconds."""
         os.timerfd_settime_ns(
             descriptor, flags=os.TFD_TIMER_ABSTIME, initial=_nanoseconds(when)
         )
@@ -66,7 +66,7 @@ else:
 
     def create() -> int:
         """
-        Make one that is closed on exec and does not block.
+        Make a timer descriptor that is closed on exec and does not block.
 
         @raise OSError: There is no descriptor left, or the kernel has no timers.
         """
@@ -75,11 +75,11 @@ else:
         return _libc("timerfd_create", time.CLOCK_MONOTONIC, flags)
 
     def settime(descriptor: int, when: float) -> None:
-        """Let it be readable from a time on, in seconds."""
+        """Make the descriptor readable from a time on, in seconds."""
         setting = _Setting(0, 0, *divmod(_nanoseconds(when), 10**9))
         _libc("timerfd_settime", descriptor, _ABSOLUTE, ctypes.byref(setting), None)
 
 
 def _nanoseconds(when: float) -> int:
-    # Rounded up, so as not to be early; 0 would be never.
+    # Rounded up, so that the timer is never early; 0 would switch it off.
     return max(1, ceil(when * 10**9))

@@ -1,9 +1,8 @@
 """
 A stream over one of Twisted's transports: the protocol on it.
 
-What Twisted's transports can and cannot do is known here and in
-L{lbproxy.streams.kinds}, and nowhere else; that is why this module is longer
-than others.
+Only this module and L{lbproxy.streams.kinds} depend on what Twisted's transports
+can and cannot do.  So this module is longer than others.
 """
 
 from __future__ import annotations
@@ -42,19 +41,19 @@ _SEND_LIMIT = 128 * 1024
 
 _ONLY_WRITING = frozenset({errno.EPIPE, errno.ENOMEM})
 """
-Errors of a send after which the end of what is read is a real one: EPIPE says
-that the peer had ended its stream, or does not read, before.
+Errors of a send after which an end of stream that is read is the peer's own:
+EPIPE means that the peer had ended its stream before, or does not read.
 """
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer, IConsumer)
 class TransportStream(Protocol):
     """
-    One end of a connection, over a transport of Twisted's or of a plugin's; see
-    L{lbproxy.streams.stream.Stream} for what may be asked of it.
+    One end of a connection, over a transport of Twisted's or of a plugin's.
+    L{lbproxy.streams.stream.Stream} describes its methods.
 
     @ivar writeClosed: Whether the end of the stream has been given to the kernel.
-    @ivar descriptor: What has the socket, if that is known.
+    @ivar descriptor: The transport that has the socket, if that is known.
     @ivar sent: How many bytes the kernel has taken.
     @ivar taken: How many of these are known to be delivered.
     """
@@ -74,7 +73,8 @@ class TransportStream(Protocol):
     descriptor: Any = None
     sent = 0
     taken = 0
-    # Of TLS: what was accepted when so much ciphertext had been made of it.
+    # For TLS: how many bytes were accepted when there was so much ciphertext of
+    # them.
     markPlain = markCipher = deliveredPlain = 0
     _kind: Kind = OTHER
     _closer: Closer | None = None
@@ -90,10 +90,10 @@ class TransportStream(Protocol):
     def __init__(self, owner: StreamOwner) -> None:
         self.owner: StreamOwner | None = owner
 
-    # What the transport tells.
+    # Called by the transport.
 
     def makeConnection(self, transport: Any) -> None:
-        """Ride on a transport that has just been connected."""
+        """Use a transport that has just been connected."""
         self.transport = transport
         self.connected = 1
         kind = self._kind = KINDS.get(type(transport), OTHER)
@@ -111,7 +111,7 @@ class TransportStream(Protocol):
             self.owner.streamReady(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """Count what arrived and hand it on."""
+        """Count what arrived, and pass it on or hold it."""
         self.received += len(data)
         receive = self._receive
         if receive is None or (self.paused and not self.facts.pauses):
@@ -121,17 +121,18 @@ class TransportStream(Protocol):
 
     def readConnectionLost(self) -> None:
         """
-        The peer has ended its stream; or it was reset.  Twisted takes a socket that
-        has hung up, and that it was not asked to read when it looked but is now,
-        for one at its end, with what it has unread.
+        The peer has ended its stream, or was reset.  Twisted also calls this for
+        a socket that has hung up, that was paused when the reactor polled it, and
+        that was resumed since.  Such a socket may still have unread input.
         """
         if self._dead:
-            # The failed send took the socket's error with it; what looks like
-            # an end of stream is the end of what came before the reset.
+            # The failed send has cleared the socket's error.  What looks like an
+            # end of stream is the end of the input that came before the reset.
             self.abort()
             return
         if self.descriptor is not None and readOut(self) is Found.RESET:
-            # The socket's error has been read now; what is found next is no end.
+            # The socket's error has been read now.  An end that is read next is
+            # not the peer's.
             self._dead = True
             self.descriptor.connectionLost(Failure(ConnectionLost()))
             return
@@ -156,7 +157,7 @@ class TransportStream(Protocol):
                 reason = Failure(ConnectionLost())
         elif reason.check(ConnectionLost) is not None:
             if self._kind.heardOut(self):
-                # A reset that came behind the end of its stream.
+                # A reset that came after the end of the peer's stream.
                 reason = connectionDone
             elif self._truncated and not self._dead:
                 reason = Failure(Truncated())
@@ -165,9 +166,10 @@ class TransportStream(Protocol):
     def send(self, data: bytes | memoryview) -> int:
         """
         Give some bytes to the kernel, in place of the descriptor's own
-        C{writeSomeData}: a send that fails ends only what is sent.
+        C{writeSomeData}: a send that fails ends only sending, not reading.
 
-        @return: How many it has taken; all of them, dropped, after one that failed.
+        @return: How many it has taken.  After a failed send that is all of them,
+            which are dropped.
         """
         if self.deaf:
             return len(data)
@@ -184,11 +186,11 @@ class TransportStream(Protocol):
         return sent
 
     def sendFailed(self, error: OSError) -> None:
-        """A send failed: nothing is sent after it, or the peer would get a hole."""
+        """Send nothing after a failed send, or the peer would get bytes after a gap."""
         self._dead = error.errno not in _ONLY_WRITING
         self.deaf = True
         if self.descriptor is not None:
-            # Or an end of stream would go out behind what was dropped.
+            # Otherwise an end of stream would be sent after the dropped bytes.
             self.descriptor._writeDisconnecting = False
         if self.mode is not Mode.OPEN:
             self.abort()
@@ -197,8 +199,8 @@ class TransportStream(Protocol):
 
     def descriptorLost(self, reason: Failure) -> None:
         """
-        The descriptor is about to be lost, in place of its own
-        C{connectionLost}: read it to its end first.
+        Read a descriptor to its end before it is lost, in place of its own
+        C{connectionLost}.
         """
         descriptor = self.descriptor
         if descriptor is None:
@@ -206,7 +208,7 @@ class TransportStream(Protocol):
             return
         ended = reason.check(ConnectionDone) is not None
         try:
-            # What is closed from here in good order was read to its end before.
+            # A stream that closes in good order has read it to its end before.
             if not self.readEnded and not (ended and descriptor.disconnecting):
                 found = readOut(self)
                 if ended and found is Found.RESET:
@@ -216,9 +218,9 @@ class TransportStream(Protocol):
         except Exception:
             self._log.failure("What a lost transport still had could not be handed on")
         if self._shaken:
-            # Over TLS an end without close_notify is told from a reset only
-            # here; and a peer that has got all of ours may have closed with our
-            # close_notify unread, or not even acknowledged.
+            # Over TLS, only here can an end without close_notify be told from a
+            # reset.  And a peer that has got all our bytes may have closed with
+            # our close_notify unread, or not even acknowledged.
             self._truncated = ended or (
                 self.endAsked and self.transit()[0] <= UNACKNOWLEDGED
             )
@@ -226,14 +228,17 @@ class TransportStream(Protocol):
         descriptor.connectionLost(reason)
 
     def _endFound(self) -> None:
-        """A socket that was not read, and is lost, had an end of stream unread."""
+        """
+        Handle an end of stream that was still unread in a paused socket that is
+        lost.
+        """
         if self.paused and not self._kind.shakes:
-            # Only what was sent to it has failed.
+            # Only sending to it has failed.
             if not self.deaf:
                 self.sendFailed(BrokenPipeError(errno.EPIPE, "reset"))
             self.readConnectionLost()
 
-    # What the owner asks for, while it is open.
+    # Called by the owner, while the stream is open.
 
     def peek(self, limit: int) -> bytes:
         """As L{Stream<lbproxy.streams.stream.Stream.peek>} has it."""
@@ -277,12 +282,12 @@ class TransportStream(Protocol):
         self.paused = False
         if self._receive is not None and self._held:
             self.flow(self._receive)
-        # A stream that has ended would be found at its end again.
+        # If an ended stream were resumed, Twisted would report its end again.
         if self.facts.pauses and not self.readEnded and not self.paused:
             self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
-        """Whoever it produces for is gone, which that one tells its own owner."""
+        """Nothing to do: its consumer is gone, and reports that to its own owner."""
 
     def registerProducer(self, producer: Any, streaming: bool = True) -> None:
         """Let C{producer} be paused while there is much to send."""
@@ -382,7 +387,7 @@ class TransportStream(Protocol):
             self.unregisterProducer()
 
     def _keep(self, data: bytes) -> None:
-        """Hold what cannot be handed on now, or discard it if it never will be."""
+        """Hold what cannot be passed on now, or discard it if it never will be."""
         if self.mode is Mode.FINISHING and self._closer is not None:
             self._discards = True
             self._closer.pace.spend(self, len(data))
@@ -399,7 +404,7 @@ class TransportStream(Protocol):
                 self.abort()
 
     def _lose(self, reason: Failure) -> None:
-        """Tell the owner, and let go of everything."""
+        """Become lost: release all that is held, and call the owner."""
         if self.mode is Mode.LOST:
             return
         if self.descriptor is not None:

@@ -2,11 +2,10 @@
 The deadlines of one session, from accept to the last descriptor closed.
 
 A session is in one state at a time, and a table says which limits apply in it
-(L{lbproxy.streams.limits}).  Nothing is written down for each chunk: a watch is
-one entry of the wheel, and when its time comes it compares what its streams have
-counted with what they had counted when it last looked.  It looks eight times
-within a limit, so a session is cut off at most an eighth of that limit late, and
-never early.
+(L{lbproxy.streams.limits}).  No time is recorded for each chunk.  A watch is one
+entry of the wheel.  When it is due, it compares the byte counts of its streams
+with those of its last look.  It looks eight times within a limit, so a session is
+cut off at most an eighth of that limit late, and never early.
 """
 
 from __future__ import annotations
@@ -22,18 +21,19 @@ from .wheel import Entry, Wheel
 _FIRST_POLL = 0.002
 _LAST_POLL = 0.25
 """
-Seconds between looks at whether the last bytes have been delivered, of which no
-event tells: at first hardly longer than a loopback round trip, then doubled up
-to what a person would not notice.
+The first and the longest time, in seconds, between looks at whether the last
+bytes have been delivered, which no event reports.  The first is hardly longer
+than a loopback round trip.  It is doubled up to the longest, which a person would
+not notice.
 """
 
 
 class WatchOwner(Protocol):
-    """Told when a limit was reached."""
+    """The owner of a watch, called when a limit was reached."""
 
     def limitReached(self, limit: Limit, stream: Stream | None) -> None:
         """
-        The time is up.
+        A limit was reached.
 
         @param limit: Which limit it was.
         @param stream: For L{Limit.DELIVERY}, L{Limit.LINGER} and
@@ -72,12 +72,12 @@ class _Mark:
         self.settled = self.aborted = inf
 
     def look(self, now: float) -> bool:
-        """Bring it up to date; whether a byte has moved since the last look."""
+        """Update the mark, and return whether a byte has moved since the last look."""
         stream = self.stream
         moved = False
         if stream.received != self.received:
             self.received = stream.received
-            # What is thrown away is no progress.
+            # Input that is discarded is no progress.
             moved = stream.mode is not Mode.FINISHING
         if self.waiting or stream.accepted != self.accepted:
             waiting, taken = stream.transit()
@@ -90,9 +90,10 @@ class _Mark:
 
     def lookAtClose(self, now: float, entered: float) -> None:
         """
-        The same for a stream that closes.
+        Update the mark of a stream that is being closed, and close it if it is
+        through.
 
-        @param entered: When it began to.
+        @param entered: When the close began.
         """
         mode = self.stream.mode
         if mode is Mode.ABORTED:
@@ -104,7 +105,7 @@ class _Mark:
                 self.settled = min(self.settled, now if before else entered)
 
     def polled(self) -> bool:
-        """Whether nothing but delivery, of which no event tells, is waited for."""
+        """Whether only delivery is waited for, which no event reports."""
         stream = self.stream
         return stream.mode is Mode.RESETTING or (
             stream.mode is Mode.FINISHING and stream.readEnded and self.waiting > 0
@@ -117,7 +118,8 @@ class Watch(Entry):
 
     @ivar opened: When it was made, at accept, in the seconds of the wheel.
     @ivar pace: How fast its streams may discard.
-    @ivar streams: Those it watches over; to be added to as they come.
+    @ivar streams: The streams that it watches; each is added when it is
+        connected.
     """
 
     __slots__ = (
@@ -160,10 +162,10 @@ class Watch(Entry):
 
     def wait(self, row: Row, seconds: float, dial: float = inf) -> None:
         """
-        Enter a state that is a wait.
+        Enter a state in which something is waited for.
 
         @param row: The limits of the state.
-        @param seconds: For the one of them that is a wait.
+        @param seconds: How long the wait may take.
         @param dial: Seconds for L{Limit.DIAL}, unless it is set already.
         """
         self._row = row
@@ -201,8 +203,8 @@ class Watch(Entry):
         Enter the state in which what is left of the streams is closed.
 
         @param row: The limits of the state.
-        @param soon: Whether something may be over before long that no event
-            tells of.
+        @param soon: Whether to look within milliseconds, for what no event
+            reports.
         """
         self._row = row
         self._entered = now = self._wheel.now()
@@ -216,23 +218,23 @@ class Watch(Entry):
             self._wheel.schedule(self, when)
 
     def lookSoon(self) -> None:
-        """Look within milliseconds: something may be delivered any moment."""
+        """Look within milliseconds whether the last bytes have been delivered."""
         when = self._wheel.now() + self._poll
         if when < self._next:
             self._next = when
             self._wheel.schedule(self, when)
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._owner = None
         self.streams = ()
         self._marks = None
         self._wheel.cancel(self)
 
-    # When its time has come.
+    # Called by the wheel.
 
     def due(self) -> None:
-        """Look whether a limit was reached, and when to look again."""
+        """Look whether a limit was reached, and schedule the next look."""
         self._next = inf
         now = self._wheel.now()
         self._look(now)
@@ -240,7 +242,8 @@ class Watch(Entry):
         if first is not None and self._when(first) <= now:
             self._reached(first, now)
             if self._owner is not None:
-                # What was cut off by that may never say that it is gone.
+                # A stream that was cut off by that may never report that it is
+                # gone.
                 self._look(now)
         if self._owner is not None:
             when = self._nextLook(now)
@@ -290,7 +293,7 @@ class Watch(Entry):
         return self._waitUntil
 
     def _whenOf(self, mark: _Mark, limit: Limit) -> float:
-        """The same for a limit that applies to each stream by itself."""
+        """When one stream will reach a limit that applies to each stream by itself."""
         limits, mode = self._limits, mark.stream.mode
         if limit is Limit.STALL:
             return mark.since + (limits.stallTimeout or inf) if mark.waiting else inf
@@ -304,7 +307,7 @@ class Watch(Entry):
         return since + limits.closeTimeout if mark.waiting else inf
 
     def _reached(self, limit: Limit, now: float) -> None:
-        """Tell the owner; and end what only concerns one stream."""
+        """Call the owner, and end the stream if the limit concerns only one."""
         owner = self._owner
         if owner is None:
             return

@@ -27,10 +27,11 @@ _NEVER = 1 << 62
 
 class Entry:
     """
-    Something that is due at a time.  Subclasses say what happens then.
+    Something that is due at a set time.  Subclasses define what happens then.
 
-    A subclass calls this C{__init__} in its own, and defines no C{__eq__}.  Once it
-    is due or cancelled an entry refers to nothing here: there is no cycle.
+    A subclass calls this C{__init__} in its own, and defines no C{__eq__}.  Once
+    it is due or cancelled an entry refers to no slot: there is no reference
+    cycle.
     """
 
     __slots__ = ("_slot", "_tick")
@@ -46,7 +47,7 @@ class Entry:
         return self._slot is not None
 
     def due(self) -> None:
-        """Do what is to be done now; the entry may be scheduled again here."""
+        """Called when the entry is due; it may schedule the entry again."""
         raise NotImplementedError
 
 
@@ -61,7 +62,7 @@ class Timer(Entry):
         self._callback: Callable[[], object] | None = callback
 
     def cancel(self) -> None:
-        """Let the call never be made; without effect once it was."""
+        """Cancel the call; without effect once it was made."""
         self._callback = None
         self._wheel.cancel(self)
 
@@ -92,12 +93,12 @@ class Wheel:
     An entry is due at the first tick at or after its time: never earlier, and at
     most 1/128 s later as long as the alarm rings in time.
 
-    @ivar now: Tells the monotonic time in seconds; the alarm's own function.
+    @ivar now: Returns the monotonic time in seconds; the alarm's own function.
     """
 
     _log = Logger()
 
-    # _passed: the last tick that was dealt with; whatever is placed comes later.
+    # _passed: the last tick that is over; every entry that is placed is due later.
     # _wakes: the alarm rings at this tick or before, and nothing is due earlier.
 
     def __init__(self, alarm: Alarm) -> None:
@@ -115,10 +116,11 @@ class Wheel:
 
     def schedule(self, entry: Entry, when: float) -> None:
         """
-        Let an entry be due at a time; if it is scheduled already, move it there.
+        Schedule an entry for a time; if it is scheduled already, move it there.
 
-        @param when: In the seconds of C{now}.  What lies in the past is due as soon as
-            the alarm rings: at the latest, and always within C{due}, at the next tick.
+        @param when: In the seconds of C{now}.  If it is past, the entry is due as
+            soon as the alarm rings.  That is at the next tick at the latest, and
+            always so when this is called within C{due}.
         """
         tick = ceil(when * TICKS)
         slot = entry._slot
@@ -130,7 +132,8 @@ class Wheel:
         if tick < self._wakes:
             tick = self._sooner(tick)
         passed = self._passed
-        # A level reaches to the slot that takes the place of the present one.
+        # A level reaches 64 slots ahead, where the present slot's place is used
+        # again.
         if tick - passed <= 64:
             slot = self._ticks[tick & 63]
         elif (tick >> 6) - (passed >> 6) <= 64:
@@ -144,7 +147,7 @@ class Wheel:
         entry._tick = tick
 
     def cancel(self, entry: Entry) -> None:
-        """Let an entry not be due; without effect if it is not scheduled."""
+        """Unschedule an entry; without effect if it is not scheduled."""
         slot = entry._slot
         if slot is not None:
             entry._slot = None
@@ -156,7 +159,7 @@ class Wheel:
                     self._alarm.clear()
 
     def call(self, delay: float, callback: Callable[[], object]) -> Timer:
-        """Call something once, after so many seconds."""
+        """Call a function once, after a delay in seconds."""
         timer = Timer(self, callback)
         self.schedule(timer, self.now() + delay)
         return timer
@@ -176,8 +179,10 @@ class Wheel:
         self._alarm.close()
 
     def _sooner(self, tick: int) -> int:
-        """Have the alarm ring for a tick that comes before all others, and return
-        it; if it has passed, the next one."""
+        """
+        Set the alarm for a tick that comes before all others, and return that
+        tick, or the next one if it has passed.
+        """
         if self._running:  # The alarm is set at the end of the run.
             return max(tick, self._passed + 1)
         # Counting from now rather than from the last run finds a finer slot.
@@ -191,7 +196,10 @@ class Wheel:
         return tick
 
     def _coming(self, level: int) -> Iterator[tuple[int, _Slot]]:
-        """What slots of a level are not empty, in order, each with its first tick."""
+        """
+        Yield the slots of a level that are not empty, in order, each with its
+        first tick.
+        """
         first = (self._passed >> _SHIFTS[level]) + 1
         mask, turn = self._masks[level], first & 63
         mask = (mask >> turn | mask << 64 - turn) & _ALL
@@ -206,8 +214,11 @@ class Wheel:
         return min([next(self._coming(level))[0] for level in levels], default=_NEVER)
 
     def _run(self) -> None:
-        """Let all be due whose time has come.  Time that passes meanwhile has the
-        alarm ring again at once, so that the reactor has its turn in between."""
+        """
+        Call C{due} of all entries whose time has come.  For those that become due
+        meanwhile the alarm rings again at once, so that the reactor runs in
+        between.
+        """
         self._running = True
         self._gather(floor(self.now() * TICKS))
         batch = self._batch
@@ -226,8 +237,10 @@ class Wheel:
             self._wakes = earliest
 
     def _gather(self, now: int) -> None:
-        """Move what is due into the batch, the first to come last, and place again
-        what else is in the slots that have come up."""
+        """
+        Move the entries that are due into the batch, the earliest last.  Place
+        again the other entries of the slots that have come up.
+        """
         due: list[Entry] = []
         later: list[Entry] = []
         for level in range(3):
