@@ -1,4 +1,4 @@
-"""What Twisted's parsers raise, as the person who wrote the text would say it."""
+"""Turns exceptions from code outside lbproxy into short reasons for error lines."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ _SAYINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
         lambda found: f'"{found[1]}" is not a whole number',
     ),
 )
-"""CPython's wordings, and ours; one that is not here is passed on as it is."""
+"""Known messages, each with our wording.  Any other message is passed on unchanged."""
 
 
 def cause(error: BaseException) -> str:
     """
-    The cause of an exception in a few words.
+    Say in a few words why an exception was raised.
 
-    @param error: From code that is not ours; anything at all.
+    @param error: Any exception, from code outside lbproxy.
     """
     said = str(error)
     if isinstance(error, TypeError | ValueError | AttributeError):
@@ -74,17 +74,20 @@ def cause(error: BaseException) -> str:
 
 
 def _path(error: OSError) -> object:
-    """What an error of the system is about."""
+    """The path that a system error is about."""
     if error.filename2 is None:
         return error.filename
-    # Twisted locks a UNIX socket by a link from beside it to its process id.
+    # Twisted locks a UNIX socket with a symbolic link beside it, to its process id.
     link = os.fsdecode(error.filename2)
     directory = os.path.dirname(link)
     return link if os.path.isdir(directory) else directory
 
 
 def _words(error: Exception) -> str:
-    """What OpenSSL says: its errors hold a list of libraries, functions, reasons."""
+    """
+    The reasons that OpenSSL gives.  Its errors hold a list of libraries, functions and
+    reasons.
+    """
     queue = error.args[0] if error.args else ""
     if not isinstance(queue, list):
         return str(error)

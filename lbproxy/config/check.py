@@ -1,4 +1,4 @@
-"""What can be checked about a configuration only with a reactor and plugins."""
+"""Checks a configuration with a reactor, with plugins and against this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .plugins import buildPicker, namedRouter
 from .surroundings import checkSurroundings
 
 PATIENCE = 5.0
-"""Seconds for all lookups of names together; glibc waits as long for one server."""
+"""Seconds for all name lookups together. glibc waits as long for one server."""
 
 
 def checkConfiguration(
@@ -26,14 +26,16 @@ def checkConfiguration(
     factories: Iterable[IBackendPickerFactory] | None = None,
 ) -> None:
     """
-    Find out whether a configuration could run, listening and connecting to
-    nothing: every endpoint, picker and router that it names is made once and
-    forgotten.
+    Check that a configuration could run.
 
-    @param reactor: What the endpoints are made for.
-    @param factories: Where to look up pickers; the installed plugins by default.
-    @raise ConfigurationError: If something cannot be made, naming the file or
-        the option, the key and the value.
+    Every endpoint, picker and router that it names is made once and discarded.  Nothing
+    listens or connects.
+
+    @param reactor: The reactor that the endpoints are made for.
+    @param factories: The factories to look pickers up in; by default the installed
+        plugins.
+    @raise ConfigurationError: If something cannot be made, naming the file or the
+        option, the key and the value.
     """
     for listener in configuration.listeners:
         for listen in listener.listen:
@@ -49,14 +51,13 @@ def checkConfiguration(
 
 def checkStart(reactor: Any, configuration: Configuration, log: Place) -> list[str]:
     """
-    Find out whether a start on this machine would go well, listening and
-    connecting to nothing.
+    Check that a start on this machine would succeed.  Nothing listens or connects.
 
-    @param reactor: What the endpoints are made for.
-    @param log: Where the access log was written.
+    @param reactor: The reactor that the endpoints are made for.
+    @param log: The place that names the access log.
     @return: Warnings: what cannot be checked here, and members whose host has no
         address now.
-    @raise ConfigurationError: If it would fail.
+    @raise ConfigurationError: If a start would fail.
     """
     checkConfiguration(reactor, configuration)
     unchecked = checkSurroundings(configuration, log)
@@ -67,10 +68,11 @@ def warnOfNames(
     reactor: Any, configuration: Configuration, warn: Callable[[str], object]
 ) -> None:
     """
-    Tell of members whose host has no address, without waiting for that.
+    Warn of members whose host has no address.  The lookups run in a thread.
 
-    @param reactor: In whose thread to tell; one without threads never does.
-    @param warn: Called with each line.
+    @param reactor: Calls C{warn} in its own thread.  A reactor without threads gives no
+        warnings.
+    @param warn: Called with each warning, which is one line.
     """
     hosts = namedHosts(configuration)
     if hosts and IReactorThreads.providedBy(reactor):

@@ -1,4 +1,6 @@
-"""Which server endpoints cannot listen at the same time, however they are spelled."""
+"""
+Finds server endpoints that cannot listen at the same time, however they are spelled.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +14,21 @@ from ..words.description import Description
 from .hosts import interfaceAndPort
 
 _EVERYWHERE = "::"
-"""All of IPv6, and of IPv4 too: Twisted leaves Linux's IPV6_V6ONLY off."""
+"""All addresses of IPv6, and of IPv4 too: Twisted leaves Linux's IPV6_V6ONLY off."""
 
 _IPV4 = ""
-"""All of IPv4."""
+"""All addresses of IPv4."""
 
 
 @frozen
 class ListeningAddress:
     """
-    Where a server endpoint listens.
+    The address that a server endpoint listens on, in one spelling.
 
-    @ivar host: In one spelling for each: an IP address or a name, empty for all
-        of IPv4; for a UNIX socket its path, and for a kind of which no more is
-        known the description.
-    @ivar port: L{None} where there is none.
+    @ivar host: An IP address or a name; empty for all of IPv4.  For a UNIX socket it is
+        the path.  For a kind of endpoint without a known address it is the whole
+        description.
+    @ivar port: L{None} for an endpoint without a port.
     """
 
     host: str
@@ -34,7 +36,7 @@ class ListeningAddress:
 
     @classmethod
     def of(cls, text: str) -> ListeningAddress:
-        """The address of a description, be it right or not."""
+        """The address of a description, whether it is valid or not."""
         found = interfaceAndPort(text)
         if found is not None:
             return cls(_host(found[0]), found[1])
@@ -42,7 +44,7 @@ class ListeningAddress:
         return cls(text) if path is None else cls(os.path.abspath(path))
 
     def meets(self, other: ListeningAddress) -> bool:
-        """Whether not both of them can be listened on."""
+        """Whether it is impossible to listen on both addresses."""
         if self.port != other.port or self.port == 0:
             return False
         if self.host == other.host:
@@ -56,7 +58,7 @@ class ListeningAddress:
 
 
 def socketPath(text: str) -> str | None:
-    """The path of a UNIX server endpoint."""
+    """The path of a UNIX server endpoint; L{None} for any other description."""
     try:
         description = Description.parse(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""From the options of the command line to configuration."""
+"""Makes a configuration from the options of the command line."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _OPTIONS: Mapping[str, str] = {
 
 @frozen
 class OptionPlace(Place):
-    """A place on the command line: of all the keys only the option is shown."""
+    """A place on the command line.  Errors show the option instead of a key."""
 
     def key(self, name: str) -> Self:
-        """The option that gives this key, or else the one that stands here."""
+        """The option that sets this key; if there is none, the option of this place."""
         return evolve(self, source=_OPTIONS.get(name, self.source))
 
     def item(self, index: int) -> Self:
-        """The option itself, which was given several times."""
+        """The same place: each item is given by the same option."""
         return self
 
 
@@ -42,11 +42,11 @@ def configurationFromEndpoints(
     Make the configuration of one listener and one pool, both named C{default}.
 
     @param listen: Twisted server endpoint descriptions.
-    @param backends: Twisted client endpoint descriptions.  Without any the
-        pool is left without backends, which asks for the demo pool.
-    @param picker: C{"NAME"} or C{"NAME:key=value"}; by default as in a file.
-    @param accessLog: A path, C{"stdout"} or C{"none"}; by default as in a file.
-    @raise ConfigurationError: Naming the option, if one cannot be used.
+    @param backends: Twisted client endpoint descriptions.  If there are none, the pool
+        has no backends, and the demo pool is used.
+    @param picker: C{"NAME"} or C{"NAME:key=value"}; the default is that of a file.
+    @param accessLog: A path, C{"stdout"} or C{"none"}; the default is that of a file.
+    @raise ConfigurationError: If an option cannot be used; it names the option.
     """
     place = OptionPlace("command line")
     if not listen:

@@ -1,8 +1,8 @@
 """
-Endpoint descriptions, checked and made into Twisted's endpoints.
+Checks endpoint descriptions and makes Twisted's endpoints from them.
 
-Twisted raises whatever its parsers happen to stumble over, and accepts ports
-that no socket has; here each fault becomes one line that a person can act on.
+Twisted's parsers raise exceptions of many kinds, and accept ports that no socket has.
+Here each fault becomes one line that says what to correct.
 """
 
 from __future__ import annotations
@@ -31,13 +31,16 @@ _SERVER = Place("server endpoint")
 _CLIENT = Place("client endpoint")
 
 _SERVER_PORT = {"tcp": 1, "tcp6": 1, "ssl": 1, "tls": 2}
-"""The position of the port, after the kind, where it is not given by name."""
+"""The position of a port that is not given by name.  The kind's position is 0."""
 
 _LONGEST_PATH = 107
-"""In bytes: C{sun_path} of unix(7), less the zero byte at its end."""
+"""
+The longest path of a UNIX socket in bytes: C{sun_path} of unix(7), less the zero byte
+at its end.
+"""
 
 _SERVER_BACKLOG = {"tcp": 3, "tcp6": 2, "unix": 3, "ssl": 7, "tls": 3}
-"""The position of the backlog, likewise."""
+"""The position of a backlog that is not given by name."""
 
 _HAPROXY = "haproxy"
 _NO_HAPROXY = (
@@ -51,13 +54,14 @@ def serverEndpoint(
     reactor: Any, text: str, place: Place = _SERVER, backlog: int | None = None
 ) -> IStreamServerEndpoint:
     """
-    Make the endpoint that a description describes.
+    Make the Twisted endpoint of a server endpoint description.
 
-    @param reactor: What it will listen with.
+    @param reactor: The reactor that the endpoint listens with.
     @param text: A Twisted server endpoint description.
-    @param place: Where it was written.
-    @param backlog: For a kind that has one, unless the description names it.
-    @raise ConfigurationError: If there can be no such endpoint.
+    @param place: Where the description was written.
+    @param backlog: The backlog for a kind that has one, unless the description gives
+        it.
+    @raise ConfigurationError: If the endpoint cannot be made.
     """
     description = _parsedServer(text, place)
     _checkHosts(serverHostFault(text), text, place)
@@ -74,11 +78,12 @@ def serverEndpoint(
 
 def checkServerDescription(reactor: Any, text: str, place: Place = _SERVER) -> None:
     """
-    Refuse what L{serverEndpoint} would refuse, except that C{systemd:} is
-    looked at without the descriptors: they are inherited by the process that
-    is started, not by the one that checks its configuration beforehand.
+    Check a server endpoint description, as L{serverEndpoint} does.
 
-    @raise ConfigurationError: If there can be no such endpoint.
+    C{systemd:} is checked without its descriptors.  The process that is started
+    inherits them; a process that only checks the configuration does not.
+
+    @raise ConfigurationError: If the endpoint cannot be made.
     """
     description = _parsedServer(text, place)
     if _kind(description) == "systemd":
@@ -89,10 +94,11 @@ def checkServerDescription(reactor: Any, text: str, place: Place = _SERVER) -> N
 
 def checkClientDescription(reactor: Any, text: str, place: Place = _CLIENT) -> None:
     """
-    Refuse a client endpoint that cannot be, of which Twisted may not tell before
-    it connects.
+    Check a client endpoint description.
 
-    @raise ConfigurationError: If there can be no such endpoint.
+    This includes faults that Twisted finds only when it connects.
+
+    @raise ConfigurationError: If the endpoint cannot be made.
     """
     description = _parsed(text, place, likelyClient)
     _checkHosts(clientHostFault(text), text, place)
@@ -120,15 +126,17 @@ def _parsed(
 
 
 def _kindless(spelling: str | None) -> str:
-    # In single quotes a backslash is itself, both in TOML and in a shell.
+    # In single quotes a backslash needs no escaping, both in TOML and in a shell.
     hint = f": '{spelling}'" if spelling else ""
     return f"it does not begin with a kind of endpoint{hint}"
 
 
 def _kind(description: Description) -> str:
     """
-    The kind of endpoint.  Twisted knows a plugin's in any case, and those of
-    clients; what it knows in lower case only, it refuses itself.
+    The kind of an endpoint, in lower case.
+
+    Twisted accepts the kinds of plugins and of clients in any case.  Kinds that it
+    accepts only in lower case it refuses itself.
     """
     return description.positional[0].lower() if description.positional else ""
 
@@ -143,7 +151,7 @@ def _made(
     try:
         return parse(reactor, said)
     except Exception as error:
-        # A third party's parser may raise anything at all.
+        # A third party's parser may raise any exception.
         reason = cause(error)
         if unknown := _UNKNOWN_KIND.search(reason):
             serving = parse is serverFromString
@@ -164,9 +172,11 @@ def _checkHosts(fault: HostFault | None, text: str, place: Place) -> None:
 
 def _checkDirectory(description: Description, text: str, place: Place) -> None:
     """
-    Look at a directory of certificates before Twisted does: to it, one that
-    does not exist is empty, and one without a name is the current one, which it
-    would read with all that is below.
+    Check that the directory of certificates of a C{tls:} endpoint exists.
+
+    This is done before Twisted's parser runs.  Twisted treats a missing directory as
+    empty.  It treats an empty name as the current directory, and would read all that is
+    below it.
     """
     positional, named = description.positional, description.named
     if _kind(description) == "tls":
@@ -176,7 +186,7 @@ def _checkDirectory(description: Description, text: str, place: Place) -> None:
 
 
 def _checkServer(description: Description, text: str, place: Place) -> None:
-    """Look at what Twisted finds out only when it listens."""
+    """Check for faults that Twisted finds only when it listens."""
     positional, named = description.positional, description.named
     kind = _kind(description)
     at = _SERVER_PORT.get(kind)
@@ -187,7 +197,7 @@ def _checkServer(description: Description, text: str, place: Place) -> None:
 
 
 def _checkClient(description: Description, text: str, place: Place) -> None:
-    """Look at what Twisted finds out only when it connects."""
+    """Check for faults that Twisted finds only when it connects."""
     kind = _kind(description)
     arguments = description.positional[1:]
     named = description.named
@@ -242,7 +252,7 @@ def _checkSystemd(description: Description, text: str, place: Place) -> None:
 
 
 def _kinds(serving: bool) -> set[str]:
-    """The kinds that one may write here."""
+    """The kinds of endpoint that lbproxy accepts, for servers or for clients."""
     plugins: Iterable[Any] = (
         getPlugins(IStreamServerEndpointStringParser)
         if serving

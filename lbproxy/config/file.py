@@ -1,4 +1,4 @@
-"""From a TOML file to configuration."""
+"""Reads a configuration from a TOML file."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ def loadConfiguration(path: str) -> Configuration:
     """
     Read a configuration file.
 
-    @param path: The file, relative to the current directory; errors call it so.
-    @raise ConfigurationError: If it cannot be read, or anything in it cannot be
+    @param path: The path of the file, absolute or relative to the current directory.
+        Errors show it as it is given.
+    @raise ConfigurationError: If the file cannot be read, or something in it cannot be
         used.
     """
     try:
         content = Path(path).read_bytes()
     except (OSError, ValueError) as error:
-        # A ValueError is a path that no file can have.
+        # Python raises ValueError for a path that no file can have.
         cause = getattr(error, "strerror", None) or error
         raise ConfigurationError(f"{path}: cannot be read: {cause}") from None
     try:
@@ -42,11 +43,11 @@ def loadConfiguration(path: str) -> Configuration:
 
 def configurationFromText(text: str, source: str) -> Configuration:
     """
-    Make a configuration of what a file holds.
+    Make a configuration from the text of a file.
 
     @param text: TOML, with or without a byte order mark before it.
-    @param source: What errors call it.
-    @raise ConfigurationError: If it is not TOML, or anything in it cannot be
+    @param source: The name of the file in errors.
+    @raise ConfigurationError: If the text is not TOML, or something in it cannot be
         used.
     """
     try:

@@ -1,8 +1,8 @@
 """
-Pickers, routers and observers that a program hands in, checked.
+Checks pickers, routers and observers that a program passes to a balancer.
 
-They need not declare the interface that they provide: what counts is that they
-have its methods, and that these take what they are called with.
+They need not declare the interface that they provide.  They need its methods, with
+parameters that fit.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _OBSERVERS = Place("observers")
 
 def givenPickers(pickers: object, pools: Iterable[str]) -> dict[str, IBackendPicker]:
     """
-    Check pickers that were handed in.
+    Check the pickers that a program passed.
 
-    @param pickers: By pool.
-    @param pools: The names of those there are.
-    @raise ConfigurationError: If there is no such pool, or one is no picker.
+    @param pickers: The pickers, by the name of the pool.
+    @param pools: The names of all pools.
+    @raise ConfigurationError: If there is no such pool, or an object is not a picker.
     """
     given = _byName(_PICKERS, "pool", pickers, pools)
     for name, picker in given.items():
@@ -38,12 +38,13 @@ def givenPickers(pickers: object, pools: Iterable[str]) -> dict[str, IBackendPic
 
 def givenRouters(routers: object, listeners: Iterable[str]) -> dict[str, IRouter]:
     """
-    Check routers that were handed in.
+    Check the routers that a program passed.
 
-    @param routers: By listener.  One may be a function, C{async} or not, that takes
-        the connection.
-    @param listeners: The names of those there are.
-    @raise ConfigurationError: If there is no such listener, or one is no router.
+    @param routers: The routers, by the name of the listener.  A router may be a
+        function, C{async} or not, that takes the connection.
+    @param listeners: The names of all listeners.
+    @raise ConfigurationError: If there is no such listener, or an object is not a
+        router.
     """
     given = _byName(_ROUTERS, "listener", routers, listeners)
     return {name: _router(each, _ROUTERS.key(name)) for name, each in given.items()}
@@ -51,10 +52,10 @@ def givenRouters(routers: object, listeners: Iterable[str]) -> dict[str, IRouter
 
 def givenObservers(observers: object) -> tuple[IConnectionObserver, ...]:
     """
-    Check observers that were handed in.
+    Check the observers that a program passed.
 
-    @param observers: Any number of them.
-    @raise ConfigurationError: If one is no observer.
+    @param observers: An iterable of any number of observers.
+    @raise ConfigurationError: If an object is not an observer.
     """
     if not isinstance(observers, Iterable) or isinstance(observers, str | Mapping):
         raise _OBSERVERS.lack("expected a list of observers")
@@ -67,7 +68,7 @@ def givenObservers(observers: object) -> tuple[IConnectionObserver, ...]:
 def _byName(
     place: Place, what: str, given: object, known: Iterable[str]
 ) -> dict[str, Any]:
-    """What was handed in, if each is for something that exists."""
+    """Check that each name is known, and return the objects by name."""
     if not isinstance(given, Mapping):
         raise place.lack(f"expected a mapping from the name of a {what}")
     names = set(known)

@@ -1,9 +1,7 @@
 """
-The hosts in endpoint descriptions: which of them no socket can use, and how to
-write what was most likely meant.
+Checks the hosts in endpoint descriptions, and suggests what was most likely meant.
 
-Twisted takes any text for a host, and finds out only when it connects or
-listens.
+Twisted accepts any text as a host, and finds a fault only when it connects or listens.
 """
 
 from __future__ import annotations
@@ -21,16 +19,16 @@ _COLONS = "each colon of an IPv6 address needs a backslash before it"
 _NAMED = "the host of tls: is the name in the certificate, not an IPv6 address"
 
 _BY_NAME = 0
-"""In place of a position: it is given by name only."""
+"""Stands for a position: the field is given by name only."""
 
 
 @frozen
 class _Kind:
     """
-    A kind of endpoint.
+    Where the descriptions of one kind of endpoint have their port and their hosts.
 
     @ivar port: The position of the port.
-    @ivar hosts: The fields that hold a host: their names, and their positions.
+    @ivar hosts: The names of the fields that hold a host, each with its position.
     @ivar takesNames: Whether its C{host} cannot be an IPv6 address.
     """
 
@@ -58,25 +56,26 @@ _NESTED = 8
 @frozen
 class HostFault:
     """
-    Why a host cannot be used.
+    Why a host cannot be used, and what was most likely meant.
 
-    @ivar spelling: The whole description as it was most likely meant.
+    @ivar reason: In a few words.
+    @ivar spelling: The whole description as it was most likely meant, or L{None}.
     """
 
     reason: str
     spelling: str | None = None
 
     def __str__(self) -> str:
-        # In these quotes a backslash is itself, both in TOML and in a shell.
+        # In single quotes a backslash needs no escaping, both in TOML and in a shell.
         return f"{self.reason}: '{self.spelling}'" if self.spelling else self.reason
 
 
 def clientHostFault(text: str) -> HostFault | None:
     """
-    What is wrong with a host of a client endpoint.
+    Find the fault in a host of a client endpoint.
 
-    @param text: A description; nothing is said of one that cannot be taken
-        apart.
+    @param text: A description.
+    @return: L{None} if there is no fault, or if the description cannot be parsed.
     """
     try:
         fields = fieldsOf(text)
@@ -89,9 +88,10 @@ def clientHostFault(text: str) -> HostFault | None:
 
 def serverHostFault(text: str) -> HostFault | None:
     """
-    What is wrong with the interface of a server endpoint.
+    Find the fault in the interface of a server endpoint.
 
-    @param text: A description that can be taken apart.
+    @param text: A description that can be parsed.
+    @return: L{None} if there is no fault.
     """
     return _fault(fieldsOf(text), _SERVERS)
 
@@ -100,7 +100,7 @@ def dialledHost(text: str) -> str | None:
     """
     The host that a client endpoint connects to, if its kind has one.
 
-    @param text: A description that can be taken apart.
+    @param text: A description that can be parsed.
     """
     fields = fieldsOf(text)
     kind = _CLIENTS.get(_kindOf(fields))
@@ -115,10 +115,11 @@ def dialledHost(text: str) -> str | None:
 
 def interfaceAndPort(text: str) -> tuple[str, int] | None:
     """
-    Where a server endpoint listens, if its kind has a port: the interface, which
-    is empty for all of IPv4, and the port.
+    The interface and the port that a server endpoint listens on.
 
-    @param text: A description; nothing is said of one that is not right.
+    @param text: A description, valid or not.
+    @return: The interface is empty for all of IPv4.  L{None} if the description is not
+        valid, or its kind has no port.
     """
     try:
         fields = fieldsOf(text)
@@ -146,7 +147,7 @@ def _fault(fields: list[Field], kinds: Mapping[str, _Kind]) -> HostFault | None:
 def _hostFault(
     fields: list[Field], at: int, kind: _Kind, name: str
 ) -> HostFault | None:
-    """What is wrong with the host that begins at this field."""
+    """Find the fault in the host that begins at this field."""
     called, host = fields[at]
     portFollows = (
         _index(fields, "port", _BY_NAME) is None
@@ -172,8 +173,11 @@ def _hostFault(
 
 def _meant(fields: list[Field], at: int, portFollows: bool) -> tuple[int, str]:
     """
-    The host that was most likely meant by the field C{at} and those after it,
-    into which its colons may have cut it, and where the first field after it is.
+    Find the host that was most likely meant, beginning at the field C{at}.
+
+    Colons that are not escaped may have split it into several fields.
+
+    @return: The index of the first field after the host, and the host.
     """
     single = _bare(fields[at][1])
     end = at + 1
@@ -183,7 +187,7 @@ def _meant(fields: list[Field], at: int, portFollows: bool) -> tuple[int, str]:
         end += 1
     ends = list(range(end, at + 1, -1))
     if portFollows:
-        # With the port, too, it may look like an address: ::1:9001.
+        # An address and a port together may look like an address: ::1:9001.
         ends = [*ends[1:], *ends[:1]]
     for each in ends:
         address = _bare(":".join(value for _, value in fields[at:each]))
@@ -194,7 +198,7 @@ def _meant(fields: list[Field], at: int, portFollows: bool) -> tuple[int, str]:
 
 
 def _around(fields: list[Field], address: str, kind: _Kind) -> str:
-    """The description, with an endpoint within it that connects to the address."""
+    """The description, with an inner endpoint that connects to the address."""
     if _index(fields, "endpoint", _NESTED) is not None:
         return written(fields)
     port = _index(fields, "port", _portAt(fields, kind))
@@ -204,12 +208,12 @@ def _around(fields: list[Field], address: str, kind: _Kind) -> str:
 
 
 def _portAt(fields: list[Field], kind: _Kind) -> int:
-    """The position of the port, which is one less if the host has a name."""
+    """The position of the port, which is one less if the host is given by name."""
     return kind.port - (_index(fields, "host", _BY_NAME) is not None)
 
 
 def _nestedFault(fields: list[Field]) -> HostFault | None:
-    """What is wrong with the endpoint that C{tls:} wraps."""
+    """Find the fault in the endpoint that C{tls:} wraps."""
     at = _index(fields, "endpoint", _NESTED)
     if at is None:
         return None
@@ -226,7 +230,7 @@ def _kindOf(fields: list[Field]) -> str:
 
 
 def _index(fields: list[Field], name: str, position: int) -> int | None:
-    """Where the field stands, if it is given."""
+    """The index of a field, or L{None} if it is not given."""
     named = [at for at, field in enumerate(fields) if field[0] == name]
     unnamed = [at for at, field in enumerate(fields) if field[0] is None]
     if named:
@@ -235,7 +239,7 @@ def _index(fields: list[Field], name: str, position: int) -> int | None:
 
 
 def _bare(host: str) -> str:
-    """What is left of a host without blanks around it, and without brackets."""
+    """The host without the blanks and the brackets around it."""
     host = host.strip()
     return host[1:-1].strip() if host[:1] == "[" and host[-1:] == "]" else host
 
@@ -245,12 +249,12 @@ def _isPlain(host: str) -> bool:
 
 
 def _isLookedUp(host: str) -> bool:
-    """Whether a resolver can be asked for it, or need not be."""
+    """Whether the host is an IP address, or a name that a resolver can look up."""
     if isIPv6Address(host):
         return True
     labels = host.removesuffix(".").split(".") if host else []
     if not host.isascii():
-        # Resolvers differ in what they make of other alphabets.
+        # Resolvers differ in how they treat other alphabets.
         return all(labels)
     if labels and labels[-1].isdecimal() and not _isIPv4Address(host):
         # No top-level domain is a number (RFC 3696, section 2).
@@ -259,7 +263,11 @@ def _isLookedUp(host: str) -> bool:
 
 
 def _isIPv4Address(host: str) -> bool:
-    """Whether it is one, also in the short forms that resolvers take: 127.1."""
+    """
+    Whether the host is an IPv4 address.
+
+    The short forms that resolvers accept count too: 127.1.
+    """
     try:
         socket.inet_aton(host)
     except OSError:
@@ -268,5 +276,5 @@ def _isIPv4Address(host: str) -> bool:
 
 
 def _replaced(fields: list[Field], start: int, end: int, right: list[Field]) -> str:
-    """The description with some of its fields written otherwise."""
+    """The description with the fields from C{start} to C{end} replaced."""
     return written([*fields[:start], *right, *fields[end:]])

@@ -1,8 +1,8 @@
 """
-Plugins that are installed, and those that cannot be imported.
+Finds the installed plugins, and those that cannot be imported.
 
-Twisted imports all of them to find one, each time that it looks, and writes a
-traceback for each that fails.  Here a module that fails costs one line.
+Twisted imports all plugins on each search, and logs a traceback for each one that
+fails.  Here a module that fails is logged as one line.
 """
 
 from __future__ import annotations
@@ -29,17 +29,21 @@ from .causes import cause
 _log = Logger()
 
 _told: set[str] = set()
-"""What was written already; as the installed plugins are, it is the process's."""
+"""
+The lines that were logged already.
+
+Installed plugins are the same for the whole process, so this is global.
+"""
 
 
 @frozen
 class Installed:
     """
-    What was found.
+    The result of a search for plugins.
 
-    @ivar plugins: Those that provide what was looked for.
-    @ivar broken: A line for each module that cannot be imported: it may have had
-        what was looked for.
+    @ivar plugins: The plugins that provide the interface.
+    @ivar broken: A line for each module that cannot be imported.  A plugin that was
+        searched for may be in it.
     """
 
     plugins: tuple[Any, ...]
@@ -55,8 +59,8 @@ def installed(interface: Any) -> Installed:
         if event.get("lookedForBy") is broken and "failure" in event:
             broken.append(_line(event["failure"]))
 
-    # An event with an empty text is written by no log file, and one below the
-    # critical level is not shown on the terminal before the log begins.
+    # No log file writes an event with an empty text.  Before the log begins, the
+    # terminal shows critical events only.
     silent = {"log_format": "", "log_level": LogLevel.debug, "lookedForBy": broken}
     globalLogPublisher.addObserver(observe)
     try:
@@ -67,7 +71,7 @@ def installed(interface: Any) -> Installed:
 
 
 def tellBroken(broken: Iterable[str]) -> None:
-    """Log what cannot be imported, each once in a process."""
+    """Log each module that cannot be imported, once in a process."""
     for line in broken:
         if line not in _told:
             _told.add(line)
@@ -80,7 +84,7 @@ def _line(failure: Failure) -> str:
 
 
 def _file(failure: Failure) -> str:
-    """The plugin's file: it may be another one that it imports which fails."""
+    """The file of the plugin.  It may have failed in another module that it imports."""
     files = [str(frame[1]) for frame in failure.frames]
     if isinstance(failure.value, SyntaxError) and failure.value.filename:
         files.append(failure.value.filename)

@@ -1,7 +1,8 @@
 """
-Every table of the configuration file.
+The tables of the configuration file.
 
-Their keys are the options that the rooms declare; see L{lbproxy.words.options}.
+Their keys are declared as options by the packages that use them; see
+L{lbproxy.words.options}.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .schema import Key, Placed, Table, keysOf
 from .values import tables, tablesByName
 
 _ONCE = ("routeTimeout", "pickTimeout", "closeTimeout")
-"""Options of sessions that are the same for all listeners."""
+"""Session options that are the same for all listeners."""
 
 PROCESS = Table(
     "[process]",
@@ -80,4 +81,4 @@ DOCUMENT = Table(
 """The file as a whole: each of its keys is one of the tables above."""
 
 TABLES = (PROCESS, LOG, LISTENER, POOL, BACKEND, EJECTION)
-"""The tables as the reference documents them."""
+"""The tables, in the order of the reference."""

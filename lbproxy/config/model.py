@@ -1,8 +1,8 @@
 """
-What configuration says, as frozen values, whichever way it was said.
+The configuration as frozen values, whether from a file or from the command line.
 
-Durations are seconds, and 0 is off where the reference allows it.  What a room
-has options for is held as that room's own options class.
+Durations are seconds, and 0 is off where the reference allows it.  The options that a
+package declares are held in that package's own options class.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _NOWHERE = Place("configuration")
 @frozen
 class PickerChoice:
     """
-    Which picker a pool asked for; made when the pool is.
+    The picker of a pool, by name and options.  It is made together with the pool.
 
     @ivar name: A plugin's name, or C{python:package.module.Attribute}.
-    @ivar options: As they were written: strings from a description, any TOML
-        value from a table.
+    @ivar options: The options as they were written: strings from a description, any
+        TOML value from a table.
     """
 
     name: str
@@ -45,7 +45,7 @@ class PickerChoice:
 
 
 def _picker(written: object, place: Place) -> PickerChoice:
-    """A picker: C{"NAME:key=value"}, or a table with its name and its options."""
+    """Read a picker: C{"NAME:key=value"}, or a table with its name and its options."""
     if isinstance(written, Mapping):
         if "name" not in written:
             raise place.refuse(written, 'expected the name of a picker as "name"')
@@ -76,9 +76,9 @@ BACKEND = Table(
 
 
 def _backend(written: object, place: Place) -> Backend:
-    """A backend: its description alone, or a table of L{BACKEND}."""
+    """Read a backend: its description alone, or a table of L{BACKEND}."""
     if isinstance(written, str):
-        # The short form is the long one with all but the description omitted.
+        # A description alone means a table with no other key.
         readAt(text("an endpoint description"), written, place)
         written = {"connect": written}
     return Backend(**BACKEND.read(written, place))
@@ -87,9 +87,10 @@ def _backend(written: object, place: Place) -> Backend:
 @frozen(kw_only=True)
 class ProcessOptions:
     """
-    What holds for the whole process.
+    The options of the whole process.
 
-    @ivar maxConnections: At once; 0 for as many as descriptors allow.
+    @ivar maxConnections: The most connections at once; 0 for as many as descriptors
+        allow.
     """
 
     maxConnections: int = option(
@@ -100,17 +101,19 @@ class ProcessOptions:
 @frozen(kw_only=True)
 class ListenerConfiguration:
     """
-    One listener.
+    The configuration of one listener.
 
     @ivar listen: Twisted server endpoint descriptions, at least one.
     @ivar mode: C{"tcp"}.
     @ivar pool: The name of a pool that exists.
     @ivar router: C{python:package.module.Attribute}, or L{None}.
-    @ivar backlog: For the endpoints whose description names none.
-    @ivar session: What its sessions allow.
-    @ivar socketOwner: Of its UNIX sockets: a user's number, or L{None} to leave it.
-    @ivar socketGroup: Likewise, a group's number.
-    @ivar place: Where it was written, for the errors found later.
+    @ivar backlog: The backlog of each endpoint whose description gives none.
+    @ivar session: The options of its sessions.
+    @ivar socketOwner: The number of the user who owns its UNIX sockets; L{None} to
+        leave the owner.
+    @ivar socketGroup: The number of the group of its UNIX sockets; L{None} to leave the
+        group.
+    @ivar place: Where it was written, for errors that are found later.
     """
 
     name: str = field(
@@ -177,7 +180,7 @@ EJECTION = Table(
 
 
 def _ejection(written: object, place: Place) -> EjectionOptions:
-    """A table of L{EJECTION}."""
+    """Read a table of L{EJECTION}."""
     values = EJECTION.read(written, place)
     if values["maxTime"] < values["baseTime"]:
         given = written.get("max-time") if isinstance(written, Mapping) else None
@@ -190,13 +193,13 @@ def _ejection(written: object, place: Place) -> EjectionOptions:
 @frozen(kw_only=True)
 class PoolConfiguration:
     """
-    One pool.
+    The configuration of one pool.
 
-    @ivar backends: With distinct names; none only where the command line named
-        none, which asks for the demo pool.
+    @ivar backends: The backends, with distinct names.  It is empty only if the command
+        line names none; then the demo pool is used.
     @ivar dial: How its members are dialled.
-    @ivar ejection: When they are ejected.
-    @ivar place: Where it was written, for the errors found later.
+    @ivar ejection: When its members are ejected, and for how long.
+    @ivar place: Where it was written, for errors that are found later.
     """
 
     name: str
@@ -228,7 +231,9 @@ class PoolConfiguration:
 @frozen
 class Configuration:
     """
-    All of it, consistent: names are unique and refer to what exists.
+    A whole configuration.
+
+    It is consistent: names are unique, and every name that is referred to exists.
 
     @ivar accessLog: A path, C{"stdout"} or C{"none"}.
     @ivar listeners: At least one.

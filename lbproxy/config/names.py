@@ -1,6 +1,7 @@
 """
-Members whose host has no address, told as a warning: a resolver may be late, and
-a standby may have no address yet.
+Finds members whose host has no address, and makes warnings of them.
+
+They are not errors: a resolver may be late, and a standby may have no address yet.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from .model import Configuration
 from .place import Place
 
 _AT_ONCE = 8
-"""Lookups at a time: a file may name hundreds of hosts."""
+"""The most lookups at a time: a file may name hundreds of hosts."""
 
 
 @frozen
 class NamedHost:
     """
-    A host that a member is reached by.
+    A member's host that is given by name, not by address.
 
-    @ivar name: No address.
-    @ivar text: The description that names it.
-    @ivar place: Where that was written.
+    @ivar name: The host name.
+    @ivar text: The description of the member.
+    @ivar place: Where the description was written.
     """
 
     name: str
@@ -38,7 +39,11 @@ class NamedHost:
     place: Place
 
     def warning(self, why: str) -> str:
-        """The line that says that it has no address."""
+        """
+        The line that warns that the host has no address.
+
+        @param why: The reason, in a few words.
+        """
         said = f'the host "{self.name}" has no address: {why}'
         return str(self.place.refuse(self.text, said))
 
@@ -61,11 +66,13 @@ def withoutAddress(
     lookUp: Callable[[str], object] = lambda name: socket.getaddrinfo(name, None),
 ) -> list[str]:
     """
-    Look hosts up, in threads that nobody waits for when the process ends.
+    Look up hosts, and return a warning for each that has no address.
+
+    The lookups run in daemon threads, so the process can end before they do.
 
     @param patience: Seconds for all of them together.
     @param lookUp: Raises L{OSError} for a name that has no address.
-    @return: A warning for each that has no address, or no answer in time.
+    @return: A warning for each host with no address, or with no answer in time.
     """
     hosts = list(hosts)
     asked: SimpleQueue[str] = SimpleQueue()
@@ -90,7 +97,7 @@ def _answer(
     answers: SimpleQueue[tuple[str, str]],
     lookUp: Callable[[str], object],
 ) -> None:
-    """Look up one name after the other; an empty answer is a good one."""
+    """Look up the names in a queue.  An empty answer means that there is an address."""
     while True:
         try:
             name = asked.get_nowait()

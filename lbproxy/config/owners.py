@@ -1,4 +1,4 @@
-"""Users and groups of this system, by name or by number."""
+"""Reads users and groups of this system, given by name or by number."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import pwd
 from collections.abc import Callable
 
 _HIGHEST = 2**32 - 2
-"""The next number means "leave it as it is" to chown(2)."""
+"""The highest number; to chown(2), the next one means "leave it as it is"."""
 
 
 def userId(written: object) -> int | None:
-    """The number of a user; L{None} for none, written C{""}."""
+    """Read a user by name or number; L{None} for C{""}."""
     return _id("user", lambda name: pwd.getpwnam(name).pw_uid, written)
 
 
 def groupId(written: object) -> int | None:
-    """The number of a group; L{None} for none, written C{""}."""
+    """Read a group by name or number; L{None} for C{""}."""
     return _id("group", lambda name: grp.getgrnam(name).gr_gid, written)
 
 
@@ -28,7 +28,8 @@ def _id(kind: str, lookUp: Callable[[str], int], written: object) -> int | None:
         try:
             return lookUp(written)
         except (KeyError, ValueError):
-            # As chown(1) does: digits are a name first, then a number.
+            # As in chown(1), digits are looked up as a name before they are read as a
+            # number.
             if not written.isascii() or not written.isdigit():
                 reason = f"there is no such {kind} on this system"
                 raise ValueError(reason) from None

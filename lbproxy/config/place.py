@@ -1,4 +1,4 @@
-"""Where a configured value stands, and the one-line errors that name it."""
+"""Where a configured value was written, and the one-line errors that name the place."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from ..words.escaping import oneLine
 
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _LONGEST = 80
-"""No more than this many characters of a value are repeated in an error."""
+"""The most characters of a value that an error shows."""
 
 _NEAR = 0.6
 """
-How alike a near miss is, as L{difflib} counts: C{wbe} and C{web} are, at 0.67;
-C{tls} and C{retries} are not, at 0.4.
+How similar a known name must be to be suggested, as L{difflib} measures it.
+
+C{wbe} and C{web} are similar, at 0.67; C{tls} and C{retries} are not, at 0.4.
 """
 
 
 class ConfigurationError(Exception):
     """
-    Something in the configuration or the options cannot be used.  C{str} of it
-    is one line that names the file or option, the key, the value and the reason.
+    Something in the configuration or the options cannot be used.
+
+    C{str} of it is one line that names the file or option, the key, the value and the
+    reason.
     """
 
     def __init__(self, line: str) -> None:
@@ -36,39 +39,39 @@ class ConfigurationError(Exception):
 @frozen
 class Place:
     """
-    Where a value stands.
+    Where a value was written.
 
     @ivar source: The file as it was named, or the option: C{--listen}.
-    @ivar path: The key path, written as TOML does: C{pool.web.backends[1].weight};
-        empty for the whole of the source.
+    @ivar path: The key path, written as in TOML: C{pool.web.backends[1].weight}; empty
+        for the whole of the source.
     """
 
     source: str
     path: str = ""
 
     def key(self, name: str) -> Self:
-        """The place of one key of the table that stands here."""
+        """The place of one key of the table at this place."""
         bare = name and _BARE.issuperset(name)
         written = name if bare else dumps(name, ensure_ascii=False)
         return evolve(self, path=f"{self.path}.{written}" if self.path else written)
 
     def item(self, index: int) -> Self:
-        """The place of one item of the list that stands here, from 0."""
+        """The place of one item of the list at this place, counted from 0."""
         return evolve(self, path=f"{self.path}[{index}]")
 
     def refuse(self, value: object, reason: str) -> ConfigurationError:
-        """The error that says why the value that stands here cannot be used."""
+        """Make the error that says why the value at this place cannot be used."""
         key = f"{self.path} = " if self.path else ""
         return ConfigurationError(f"{self.source}: {key}{shown(value)}: {reason}")
 
     def lack(self, reason: str) -> ConfigurationError:
-        """The error that says why something has to stand here."""
+        """Make an error about this place that shows no value."""
         key = f"{self.path}: " if self.path else ""
         return ConfigurationError(f"{self.source}: {key}{reason}")
 
 
 def shown(value: object) -> str:
-    """A value much as TOML writes it, on one line and not too long."""
+    """Format a value nearly as TOML does, on one line of limited length."""
     text = oneLine(_written(value, depth=3))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
@@ -81,7 +84,7 @@ def _written(value: object, depth: int) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
-        # Decimal digits of a huge number are refused by Python, and slow.
+        # Python refuses to write a huge number in decimal, and is slow at it.
         return str(value) if value.bit_length() <= 256 else hex(value)
     if isinstance(value, Mapping):
         if not depth:
@@ -101,8 +104,9 @@ def _written(value: object, depth: int) -> str:
 
 def knownHint(name: str, known: Iterable[str]) -> str:
     """
-    What an error about an unknown name adds: the known one that it is a near
-    miss of, or else all that could have been given.
+    The hint in an error about an unknown name.
+
+    It is the nearest known name; if none is near, all known names.
     """
     meant = name.lower().replace("_", "-")
     near = get_close_matches(meant, list(known), n=1, cutoff=_NEAR)
@@ -110,5 +114,5 @@ def knownHint(name: str, known: Iterable[str]) -> str:
 
 
 def knownOnes(names: Iterable[str]) -> str:
-    """The names that could have been given, sorted, for an error."""
+    """All known names, sorted, for an error."""
     return f"known: {', '.join(sorted(names)) or 'none'}"

@@ -1,9 +1,9 @@
 """
-Pickers and routers, found by the names that configuration gives them.
+Finds and makes the pickers and routers that the configuration names.
 
-A picker is named as a Twisted plugin is, or, like a router, as a Python object:
-C{python:package.module.Attribute}.  Whatever is wrong with code that is not
-ours becomes one line here.
+A picker is named by the name of its Twisted plugin.  A picker or a router may also be
+named as a Python object: C{python:package.module.Attribute}.  A failure in such code
+becomes an error of one line.
 """
 
 from __future__ import annotations
@@ -43,13 +43,15 @@ _ROUTER = Place("router")
 @frozen
 class PickerPlugin:
     """
-    A picker's plugin, in the plainest form: put one into a module of
-    C{twisted/plugins/}, and the picker can be configured by its name.
+    A Twisted plugin that makes pickers.
 
-    @ivar name: In kebab-case.
-    @ivar make: Called with a value for each option, under its name with C{-}
-        written as C{_}.
-    @ivar options: By their kebab-case names.
+    Put one into a module of C{twisted/plugins/}, and the picker can be configured by
+    its name.
+
+    @ivar name: The picker's name, in kebab-case.
+    @ivar make: Called with a keyword argument for each option; returns the picker.  The
+        keyword is the name of the option, with C{-} written as C{_}.
+    @ivar options: The options, by their kebab-case names.
     """
 
     name: str
@@ -65,26 +67,26 @@ class PickerPlugin:
 @frozen
 class CallableRouter:
     """
-    A router that is one function.
+    A router that calls one function.
 
-    @ivar function: Called with the connection; returns what L{IRouter.route}
-        does, so it may be C{async}.
+    @ivar function: Called with the connection.  It returns what L{IRouter.route}
+        returns, so it may be C{async}.
     """
 
     function: Callable[[Connection], Any]
 
     @property
     def __wrapped__(self) -> Callable[[Connection], Any]:
-        """What it is to be called by in logs."""
+        """The function, whose name is shown in logs."""
         return self.function
 
     def route(self, connection: Connection) -> Any:
-        """Ask the function."""
+        """Call the function."""
         return self.function(connection)
 
 
 def pickerFactories() -> Iterable[IBackendPickerFactory]:
-    """The factories that are installed as Twisted plugins."""
+    """The picker factories that are installed as Twisted plugins."""
     return installed(IBackendPickerFactory).plugins
 
 
@@ -94,14 +96,15 @@ def buildPicker(
     factories: Iterable[IBackendPickerFactory] | None = None,
 ) -> IBackendPicker:
     """
-    Make the picker that was chosen, for one pool.
+    Make the picker of one pool.
 
-    @param choice: A plugin's name; or C{python:} and the full name of a factory
+    @param choice: The name of a plugin; or C{python:} and the full name of a factory
         (it provides L{IBackendPickerFactory}), of a picker (it provides
-        L{IBackendPicker}; options are refused), or of anything that, called
-        with the options as keyword arguments, returns a picker.
-    @param place: Where it was chosen.
-    @param factories: Where to look names up; the installed plugins by default.
+        L{IBackendPicker}; options are refused), or of a callable that takes the options
+        as keyword arguments and returns a picker.
+    @param place: Where the picker was written.
+    @param factories: The factories to look names up in; by default the installed
+        plugins.
     @raise ConfigurationError: If there is no such picker, or it cannot be made.
     """
     blame = _Blame(place, str(choice))
@@ -116,12 +119,12 @@ def buildPicker(
 
 def namedRouter(text: str, place: Place = _ROUTER) -> IRouter:
     """
-    The router of a name.
+    Find or make the router that has a name.
 
-    @param text: C{python:} and the full name of a router (it provides
-        L{IRouter}), of a class that makes one when called without arguments, or
-        of a function, C{async} or not, that takes the connection.
-    @param place: Where it was named.
+    @param text: C{python:} and the full name of a router (it provides L{IRouter}), of a
+        class that makes one when called without arguments, or of a function, C{async}
+        or not, that takes the connection.
+    @param place: Where the name was written.
     @raise ConfigurationError: If there is no such router.
     """
     blame = _Blame(place, text)
@@ -141,7 +144,7 @@ def namedRouter(text: str, place: Place = _ROUTER) -> IRouter:
 
 @frozen
 class _Blame:
-    """Where the errors about one name point to."""
+    """The place and the text that an error about a plugin shows."""
 
     place: Place
     written: str
@@ -152,13 +155,15 @@ class _Blame:
     def call(
         self, complaint: str, function: Callable[..., Any], *arguments: object
     ) -> Any:
-        """Call what is not ours."""
+        """
+        Call code outside lbproxy; raise what it raises as a L{ConfigurationError}.
+        """
         try:
             return function(*arguments)
         except ConfigurationError:
             raise
         except (Exception, SystemExit) as error:
-            # A module that is really a script may well exit when imported.
+            # A module that is a script may exit when it is imported.
             raise self.refuse(f"{complaint}: {cause(error)}") from None
 
 
@@ -180,7 +185,7 @@ def _named(text: str, blame: _Blame) -> Any:
 
 
 def _path() -> Iterable[str]:
-    """Where modules are looked for that are not Python's own."""
+    """The directories in which modules are searched for, except Python's own."""
     own = Path(os.__file__).parent
     places = dict.fromkeys(str(Path(each).absolute()) for each in sys.path)
     return [
@@ -208,7 +213,7 @@ def _factory(
 
 
 def _picker(found: Any, choice: PickerChoice, blame: _Blame) -> Any:
-    """What the chosen object makes, or the object, if it is a picker itself."""
+    """Make the picker from the object that was named, unless it is a picker already."""
     name = choice.name
     if IBackendPickerFactory.providedBy(found):
         _requireProvider(IBackendPickerFactory, found, name, blame)
@@ -250,8 +255,10 @@ def _options(
 
 def _read(option: Option, written: object) -> object:
     """
-    Read one option.  A description can hold only text: what cannot be read as
-    text and looks like a number, or true or false, is read as that.
+    Read one option of a picker.
+
+    A description holds only text.  Text that cannot be read as it is, but looks like a
+    number or like true or false, is read as that.
     """
     try:
         return option.parse(written)
@@ -270,7 +277,7 @@ def _requireProvider(
 ) -> None:
     if not interface.providedBy(found):
         if iscoroutine(found):
-            found.close()  # Else Python warns that nobody awaited it.
+            found.close()  # Otherwise Python warns that it was never awaited.
         kind = type(found).__name__
         raise blame.refuse(
             f"{name} made an object ({kind}) that does not provide {interface.__name__}"
@@ -282,12 +289,12 @@ def _requireProvider(
 
 def callableRouter(function: Any, name: str, place: Place = _ROUTER) -> CallableRouter:
     """
-    Make a router of one function.
+    Make a router from a function.
 
     @param function: C{async} or not; it has to take the connection.
-    @param name: What errors call it.
+    @param name: The name of the function in errors.
     @param place: Where it was named.
-    @raise ConfigurationError: If it cannot be called so.
+    @raise ConfigurationError: If it cannot be called with a connection.
     """
     if not callable(function):
         raise place.refuse(name, f"{name} is neither a router nor callable")
@@ -299,9 +306,11 @@ def callableRouter(function: Any, name: str, place: Place = _ROUTER) -> Callable
 
 def lack(interface: InterfaceClass, found: object) -> str:
     """
-    What an object lacks of an interface, in a few words; empty if it lacks nothing.
+    Say in a few words what an object lacks of an interface.
 
-    Zope's own check raises an IndexError of a method that takes C{*arguments} alone.
+    Zope's own check raises an IndexError for a method that takes C{*arguments} alone.
+
+    @return: Empty if the object lacks nothing.
     """
     for name, wanted in interface.namesAndDescriptions(all=True):
         if not hasattr(found, name):
@@ -324,7 +333,7 @@ def _cannotTake(function: Any, arguments: Sequence[str]) -> str:
     try:
         parameters = signature(function)
     except (TypeError, ValueError):
-        return ""  # Written in C, it may not tell.
+        return ""  # A function written in C may have no signature.
     try:
         parameters.bind(*arguments)
     except TypeError as error:

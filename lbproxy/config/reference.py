@@ -1,4 +1,4 @@
-"""The reference of all keys, rendered from the declarative tables."""
+"""Renders the reference of all configuration keys from the tables that declare them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """
-How what was written in a TOML table is read against its declaration.
+Reads a TOML table according to its declaration.
 
 A L{Table} is data: its keys, each with a parser, a default and a sentence of
-documentation, most of them derived from an options class (L{keysOf}).  Reading,
-the error for an unknown key, and the reference documentation all come from it.
+documentation.  Most keys are derived from an options class (L{keysOf}).  Reading, the
+error for an unknown key, and the reference documentation all come from it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .place import Place, knownHint
 @frozen
 class Placed:
     """
-    A parser of what has parts: each part has a place of its own.
+    A parser of a value that has parts, each with its own place.
 
-    @ivar read: Takes what was written and where; returns the value, or raises
-        the L{ConfigurationError<lbproxy.config.place.ConfigurationError>} that
+    @ivar read: Takes the written value and its place; returns the value, or raises the
+        L{ConfigurationError<lbproxy.config.place.ConfigurationError>} that
         L{Place.refuse} makes.
     """
 
@@ -32,14 +32,16 @@ class Placed:
 
 Parser = Callable[[object], Any] | Placed
 """
-One that is not L{Placed} takes what was written, and raises L{ValueError} with
-one line that says what was expected; the place is added here.
+A parser of a written value.
+
+One that is not L{Placed} takes the written value, and raises L{ValueError} with one
+line that says what was expected.  L{readAt} adds the place.
 """
 
 
 def readAt(parse: Parser, written: object, place: Place) -> Any:
     """
-    Read what was written at a place.
+    Read the value that was written at a place.
 
     @raise ConfigurationError: If it cannot be used.
     """
@@ -56,11 +58,11 @@ class Key:
     """
     One key of a table.
 
-    @ivar name: In kebab-case, as it is written.
-    @ivar parse: Turns what was written into the value.
-    @ivar default: What is read when nothing was written, as a file would have
-        it: C{"1h"}, not 3600.0.
-    @ivar doc: One sentence for whoever writes the configuration.
+    @ivar name: The name in kebab-case, as it is written.
+    @ivar parse: Turns the written value into the value.
+    @ivar default: The value that is read when none is written, as a file would have it:
+        C{"1h"}, not 3600.0.
+    @ivar doc: One sentence for the user who writes the configuration.
     """
 
     name: str
@@ -81,8 +83,8 @@ def keysOf(
     """
     The keys of an options class, in its order.
 
-    @param only: The attributes that are meant, if not all.
-    @param but: Those that are not.
+    @param only: The attributes to include; by default all.
+    @param but: The attributes to leave out.
     """
     return tuple(
         Key(_kebab(attribute), said.parse, said.default, said.doc)
@@ -100,10 +102,10 @@ class Table:
     """
     One kind of TOML table.
 
-    @ivar header: How its beginning is written: C{[[listener]]}.
-    @ivar doc: One sentence for whoever writes the configuration.
-    @ivar keys: In the order of the documentation.
-    @ivar reserved: Further keys, which a later version will have.
+    @ivar header: The header as a file has it: C{[[listener]]}.
+    @ivar doc: One sentence for the user who writes the configuration.
+    @ivar keys: The keys, in the order of the documentation.
+    @ivar reserved: The names of keys that a later version will have.
     """
 
     header: str
@@ -113,14 +115,14 @@ class Table:
 
     def read(self, written: object, place: Place) -> dict[str, Any]:
         """
-        Read what was written against this declaration.
+        Read a written table according to this declaration.
 
-        @param written: Anything a TOML file may hold.
+        @param written: Any value that a TOML file may hold.
         @param place: Where it was written.
-        @return: A value for each key, by its attribute name; a key that was
-            not written and has no default is not in it.
-        @raise ConfigurationError: If it is no table, or holds an unknown key or
-            an unusable value, or lacks what is required.
+        @return: The value of each key, by its attribute name.  A key that was not
+            written and has no default is not in it.
+        @raise ConfigurationError: If it is not a table, holds an unknown key or an
+            unusable value, or lacks a required key.
         """
         if not isinstance(written, Mapping):
             raise place.refuse(written, f"expected a table, {self.header}")

@@ -1,6 +1,7 @@
 """
-What was most likely meant by a text that is no endpoint description: an address
-as other programs write it, such as C{127.0.0.1:9001}.
+Guesses the endpoint that a text means which is not an endpoint description.
+
+Such a text is an address as other programs write it: C{127.0.0.1:9001}.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ _LOOPBACK = "127.0.0.1"
 
 @frozen
 class _Address:
-    """An address as other programs write it; some of it may be missing."""
+    """An address as other programs write it.  The host or the port may be empty."""
 
     host: str
     port: str
 
 
 def likelyServer(text: str) -> str | None:
-    """The server endpoint that was most likely meant, if one can tell."""
+    """The server endpoint that was most likely meant; L{None} if that is unclear."""
     if _isPath(text):
         return written([(None, "unix"), (None, text)])
     address = _address(text)
@@ -43,7 +44,7 @@ def likelyServer(text: str) -> str | None:
 
 
 def likelyClient(text: str) -> str | None:
-    """The client endpoint that was most likely meant, if one can tell."""
+    """The client endpoint that was most likely meant; L{None} if that is unclear."""
     if _isPath(text):
         return written([(None, "unix"), (None, text)])
     address = _address(text)

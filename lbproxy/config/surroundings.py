@@ -1,8 +1,8 @@
 """
-What a start would find on this machine: directories, addresses, permissions.
+Checks what a start needs on this machine: directories, addresses, permissions.
 
-Nothing listens and nothing is written.  What the daemon may do and the one who
-checks may not is said to be unchecked.
+Nothing listens and nothing is written.  Something that this user may not do, but the
+user of the daemon perhaps may, is reported as unchecked.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 def checkSurroundings(configuration: Configuration, log: Place) -> list[str]:
     """
-    Find out what would be in the way of a start.
+    Check for what would make a start fail on this machine.
 
-    @param configuration: One that L{checkConfiguration
-        <lbproxy.config.check.checkConfiguration>} finds nothing wrong with.
-    @param log: Where the access log was written.
+    @param configuration: One in which L{checkConfiguration
+        <lbproxy.config.check.checkConfiguration>} finds nothing wrong.
+    @param log: The place that names the access log.
     @return: A line for each thing that cannot be checked here.
     @raise ConfigurationError: If a start would fail on this machine.
     """
@@ -44,7 +44,7 @@ def checkSurroundings(configuration: Configuration, log: Place) -> list[str]:
 
 
 def _checkFile(path: str, place: Place) -> Iterator[str]:
-    """Look at the file of a log, which the start opens or makes."""
+    """Check the file of a log, which the start opens or creates."""
     yield from _checkDirectory(path, path, place)
     try:
         mode = os.stat(path).st_mode
@@ -87,7 +87,7 @@ def _checkDirectory(path: str, text: str, place: Place) -> Iterator[str]:
 
 
 def _checkAddress(interface: str, port: int, text: str, place: Place) -> Iterator[str]:
-    """Bind to an address; that it is in use may be the doing of the running daemon."""
+    """Bind to an address.  One in use is no fault: the running daemon may hold it."""
     family = socket.AF_INET6 if ":" in interface else socket.AF_INET
     try:
         found = socket.getaddrinfo(

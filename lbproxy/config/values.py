@@ -1,4 +1,4 @@
-"""Parsers of what has parts: lists, and tables within tables."""
+"""Parsers of lists, and of tables within tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AT_LEAST_ONE = "expected a list of at least one"
 
 
 def listOf(each: Parser, mayBeEmpty: bool = False) -> Placed:
-    """A list, as a tuple."""
+    """Make a parser of a list, which returns a tuple."""
 
     def read(written: object, place: Place) -> tuple[Any, ...]:
         if not isinstance(written, list | tuple) or not (written or mayBeEmpty):
@@ -26,7 +26,7 @@ def listOf(each: Parser, mayBeEmpty: bool = False) -> Placed:
 
 
 def oneOrListOf(each: Parser) -> Placed:
-    """The same, where a value alone stands for a list of just that."""
+    """Make a parser of a list or of one value, which returns a tuple."""
     several = listOf(each)
 
     def read(written: object, place: Place) -> tuple[Any, ...]:
@@ -39,8 +39,10 @@ def oneOrListOf(each: Parser) -> Placed:
 
 def tables(table: Table) -> Placed:
     """
-    An array of tables, as a tuple of what L{Table.read} returns, each with its
-    C{place}.  One that has a name is called by it: C{listener.web}.
+    Make a parser of an array of tables.
+
+    It returns a tuple of what L{Table.read} returns, each with its C{place}.  The place
+    of a table that has a name contains the name: C{listener.web}.
     """
 
     def read(written: object, place: Place) -> tuple[dict[str, Any], ...]:
@@ -56,7 +58,7 @@ def tables(table: Table) -> Placed:
 
 
 def _named(item: object, place: Place) -> Place | None:
-    """The place of a table that has a name."""
+    """The place of a table by its name; L{None} if it has no valid name."""
     try:
         return place.key(
             plainName(item.get("name") if isinstance(item, Mapping) else 0)
@@ -67,8 +69,10 @@ def _named(item: object, place: Place) -> Place | None:
 
 def tablesByName(table: Table) -> Placed:
     """
-    A table of tables, as a tuple of what L{Table.read} returns, each with its
-    C{place} and its C{name}.
+    Make a parser of a table of tables.
+
+    It returns a tuple of what L{Table.read} returns, each with its C{place} and its
+    C{name}.
     """
 
     def read(written: object, place: Place) -> tuple[dict[str, Any], ...]:

@@ -1,4 +1,4 @@
-"""From the tables of one document to a configuration that is consistent."""
+"""Makes a consistent configuration from the tables of one document."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ def configurationFromMapping(
     document: Mapping[str, object], source: str = "configuration"
 ) -> Configuration:
     """
-    Make a configuration of what a file would hold, already parsed: for a
-    program that embeds lbproxy and has no file.
+    Make a configuration from a mapping, such as a parsed TOML file.
+
+    It is for a program that embeds lbproxy and has no file.
 
     @param document: What L{tomllib.loads} would return for the file.
-    @param source: What errors call it.
+    @param source: The name of the document in errors.
     @raise ConfigurationError: If anything in it cannot be used.
     """
     return configurationAt(document, Place(source))
@@ -36,9 +37,10 @@ def configurationAt(
     document: Mapping[str, object], place: Place, demo: bool = False
 ) -> Configuration:
     """
-    The same, for a document that knows where its keys were written.
+    Make a configuration from a mapping that was written at a certain place.
 
-    @param demo: Whether a pool may be without backends.
+    @param place: Gives the place of each key.
+    @param demo: Whether a pool may have no backends.
     @raise ConfigurationError: If anything in it cannot be used.
     """
     values = DOCUMENT.read(document, place)
@@ -77,7 +79,7 @@ def _pool(values: Mapping[str, Any], demo: bool) -> PoolConfiguration:
 def _listener(
     values: Mapping[str, Any], poolNames: Sequence[str]
 ) -> ListenerConfiguration:
-    """Fill in what depends on the rest: the name, and the only pool."""
+    """Make a listener; fill in its name and its pool if they are not given."""
     _requireSocket(values)
     place = values["place"].key("pool")
     pool = values.get("pool")
@@ -107,7 +109,7 @@ def _requireSocket(values: Mapping[str, Any]) -> None:
 
 
 def _requireApart(listeners: Iterable[ListenerConfiguration]) -> None:
-    """No two endpoints may listen at one address; any free port is never one."""
+    """Refuse two endpoints that listen on one address.  Port 0 never collides."""
     seen: dict[int | None, list[tuple[ListeningAddress, str]]] = {}
     for listener in listeners:
         for listen in listener.listen:
