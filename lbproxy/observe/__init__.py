@@ -1,1 +1,1 @@
-"""What happens: the records of connections, written down."""
+"""The logs: of connections, of abnormal ends and of the members of pools."""

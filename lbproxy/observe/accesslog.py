@@ -15,12 +15,14 @@ from .writer import Writer
 
 def line(connection: Connection) -> str:
     """
-    One connection as one line, with its newline: when it began, its id,
-    listener and client; then named fields, and last why it ended.
+    Format one connection as one line, with its newline.
 
-    C{in} and C{out} are bytes from the client and from the backend;
-    C{connect} and C{total} are seconds until the backend was joined and until
-    the end, C{-} where there was none.
+    First come the time it began, its id, its listener and its client; then named
+    fields, and last why it ended.
+
+    C{in} and C{out} are bytes from the client and from the backend.  C{connect} is the
+    seconds until the backend was joined, or C{-} if it was not.  C{total} is the
+    seconds until the end.
     """
     began = datetime.fromtimestamp(connection.opened).astimezone()
     closed = connection.opened if connection.closed is None else connection.closed
@@ -44,14 +46,14 @@ def line(connection: Connection) -> str:
 @implementer(IConnectionObserver)
 class AccessLog:
     """
-    Writes the lines to standard output or to a file.
+    Writes the access log to standard output or to a file.
 
-    Connections never wait for it: lines are written by a thread.  When the file
-    takes none, or too few, lines that cannot wait any longer are dropped; they are
-    counted, and the log says how many they were.
+    Connections never wait for it: a thread writes the lines.  If the file takes lines
+    too slowly or not at all, further lines are dropped and counted.  The log says how
+    many were lost.
 
-    A file that was moved away, as log rotation does, is begun anew under its old
-    name with the next line; no signal is needed.
+    If log rotation has moved the file away, the next line goes to a new file of the old
+    name.  No signal is needed.
     """
 
     def __init__(self, path: str) -> None:
@@ -59,40 +61,43 @@ class AccessLog:
         @param path: A file, or C{"stdout"}.
         """
         self._path = path
-        # Not sys.stdout: twistd makes that a part of its own log.
+        # Not sys.stdout: twistd redirects that into its own log.
         self._file = LineFile(None if path == "stdout" else path)
         self._writer: Writer | None = None
 
     def open(self) -> None:
         """
-        Open the file; done before privileges are dropped.
+        Open the file.  This is done before privileges are dropped.
 
-        @raise OSError: If it cannot be, or is a FIFO that nobody reads.
+        @raise OSError: If it cannot be opened, or is a FIFO without a reader.
         """
         self._file.open()
         self._writer = Writer(self._file, self._path)
 
     def reopen(self) -> None:
         """
-        Begin the file anew at once, if it was moved away; if that cannot be,
-        go on in the old one.
+        Open a new file of the old name at once, if the old one was moved away.
+
+        If that fails, lines still go to the old file.
         """
         if self._writer is not None:
             self._writer.follow()
 
     def close(self) -> None:
         """
-        Write what is left, and close the file.  That takes a second at most; what
-        is not taken until then is lost, and counted.
+        Write the lines that are left, and close the file.
+
+        This takes a second at most.  Lines that are not written by then are lost, and
+        counted.
         """
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
 
     def opened(self, connection: Connection) -> None:
-        """Nothing is written yet."""
+        """Do nothing: the line is written at the end."""
 
     def closed(self, connection: Connection) -> None:
-        """Have the line written."""
+        """Queue the connection's line, which the thread writes."""
         if self._writer is not None:
             self._writer.put(line(connection).encode())

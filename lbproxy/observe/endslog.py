@@ -1,4 +1,4 @@
-"""The abnormal ends of connections, in the log: a few of each, then their number."""
+"""Logs the abnormal ends of connections: a few of each kind, then their number."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _CLIENTS_OWN = frozenset(
         End.DRAINED,
     }
 )
-"""Ends that say nothing bad of a backend or of this program."""
+"""Ends that are not a fault of a backend or of this program."""
 
 
 @implementer(IConnectionObserver)
 class EndsLog:
     """
-    Logs each connection that did not simply finish, with all that is known.
+    Logs each connection that did not end normally, with all that is known.
 
-    Of each kind of end a few are written in full each second; the rest are
-    counted, and the count is written when the second is over, so that a flood
-    of failures can be read instead of filling the disk.
+    Of each kind of end a few are written in full each second.  The rest are counted,
+    and the count is written when the second is over.  So a flood of failures stays
+    readable and does not fill the disk.
     """
 
     _log = Logger()
@@ -50,7 +50,7 @@ class EndsLog:
         self._windows: Windows[End] = Windows(wheel, _WINDOW, _A_FEW, self._more)
 
     def opened(self, connection: Connection) -> None:
-        """Nothing has ended."""
+        """Do nothing: only ends are logged."""
 
     def closed(self, connection: Connection) -> None:
         """Log the end, unless it is a normal one."""
@@ -58,12 +58,12 @@ class EndsLog:
         if end is None or end in NORMAL_ENDS:
             return
         if end is End.CLIENT_RESET and not connection.bytesFromClient:
-            return  # It looked whether somebody is here, as port scanners do.
+            return  # A port scanner or a health check, which sent nothing.
         if self._windows.admits(end):
             self._write(end, connection)
 
     def close(self) -> None:
-        """Write the counts that are still to be written."""
+        """Write the counts that have not been written yet."""
         self._windows.close()
 
     def _write(self, end: End, connection: Connection) -> None:

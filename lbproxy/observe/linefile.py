@@ -1,4 +1,4 @@
-"""The file, the pipe or the terminal that lines are appended to."""
+"""A file, a pipe or a terminal that lines are appended to."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from contextlib import suppress
 from .moved import moved, openAs
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK
-"""C{O_NONBLOCK}, since the open of a FIFO would wait for a reader."""
+"""C{O_NONBLOCK}: without it, opening a FIFO would wait for a reader."""
 
 _STDOUT = 1
 
 _PAGE = 4096
 """
-C{PIPE_BUF} of pipe(7): a pipe that poll(2) calls writable takes so many bytes
-without blocking, also where it is shared and so cannot be made non-blocking.
+How many bytes are written to a pipe at once: C{PIPE_BUF} of pipe(7).
+
+A pipe that poll(2) calls writable takes so many bytes without blocking.  A pipe that is
+shared with other processes cannot be made non-blocking.
 """
 
 
 class LineFile:
     """
-    What lines are appended to, under its name wherever that file was moved.
+    A file that lines are appended to, which is opened anew after log rotation.
 
     It is used by one thread at a time.
     """
@@ -40,9 +42,9 @@ class LineFile:
 
     def open(self) -> None:
         """
-        Open it.
+        Open the file.
 
-        @raise OSError: If it cannot be, or is a FIFO that nobody reads.
+        @raise OSError: If it cannot be opened, or is a FIFO without a reader.
         """
         if self._path is None:
             self._use(os.dup(_STDOUT))
@@ -57,7 +59,7 @@ class LineFile:
 
     def close(self) -> None:
         """
-        Close it.
+        Close the file.
 
         @raise OSError: If what was written has not reached the disk.
         """
@@ -66,15 +68,17 @@ class LineFile:
 
     @property
     def deleted(self) -> bool:
-        """Whether what is written to it now can be found nowhere."""
+        """
+        Whether the open file has been deleted, so that what is written to it is lost.
+        """
         return self._path is not None and not os.fstat(self._descriptor).st_nlink
 
     def follow(self) -> bool:
         """
-        Begin the file anew under its name, if it was moved away.
+        Open a file of the old name, if the open one was moved away.
 
-        @return: Whether it was.
-        @raise OSError: If it cannot be; what is written goes on to the old one.
+        @return: Whether it was moved away.
+        @raise OSError: If the new file cannot be opened; lines still go to the old one.
         """
         if self._path is None:
             return False
@@ -91,11 +95,11 @@ class LineFile:
 
     def write(self, text: memoryview, patience: float) -> int:
         """
-        Write as much of a text as is taken: of a pipe, whole lines at a time.
+        Write as much of a text as the file takes.  A pipe is given whole lines.
 
         @param patience: How many seconds to wait for a pipe to take anything.
         @return: How many bytes were taken; 0 if none were in that time.
-        @raise OSError: If it cannot be written to.
+        @raise OSError: If the file cannot be written to.
         """
         if self._paged:
             poll = select.poll()
@@ -110,9 +114,10 @@ class LineFile:
 
     def _own(self, path: str) -> None:
         """
-        Remove the file if it was made, and not written to yet, by another user: by
-        root, before privileges were dropped.  So it belongs from the beginning to
-        the user who will make it after each rotation.
+        Remove the file if it is new and empty, and another user made it.
+
+        That user is root, before privileges were dropped.  The file is then made again
+        by the user who will make it after each rotation.
         """
         if not self._made:
             return
@@ -120,7 +125,7 @@ class LineFile:
         now = os.fstat(self._descriptor)
         if now.st_uid == os.geteuid() or now.st_size or moved(path, self._descriptor):
             return
-        # Where it may not be removed, this user will never make one either.
+        # A user who may not remove it may not make a new one either.
         with suppress(PermissionError):
             os.unlink(path)
 
@@ -130,7 +135,7 @@ class LineFile:
 
 
 def _named(error: OSError, path: str) -> OSError:
-    """The same error, but one that says what ENXIO means here."""
+    """The error, with a clear message if it is ENXIO."""
     if error.errno != errno.ENXIO:
         return error
     return OSError(errno.ENXIO, "a FIFO or socket that nobody reads", path)

@@ -1,4 +1,4 @@
-"""Log files that are moved away, as log rotation does, and begun anew."""
+"""Finds log files that log rotation has moved away, and opens new ones."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import stat
 from contextlib import suppress
 
 LOOK_EVERY = 1.0
-"""Seconds between looks at whether a file was moved away."""
+"""Seconds between two checks whether a file was moved away."""
 
 
 def moved(path: str, descriptor: int) -> bool:
     """
-    Whether what is open is not, or no longer, the file of that name.
+    Whether the open file is not the file of that name, or not any more.
 
-    @param descriptor: Of the open file.
+    @param descriptor: The descriptor of the open file.
     @raise OSError: If that cannot be found out.
     """
     try:
@@ -26,11 +26,14 @@ def moved(path: str, descriptor: int) -> bool:
 
 def openAs(path: str, old: os.stat_result, flags: int) -> int:
     """
-    Open a file to append to.  If it is not there it is made, with the permissions
-    of an old one, and with its owner and group as far as that is allowed.
+    Open a file to append to; make it like an old one if it does not exist.
 
-    @param flags: As for C{os.open}, without those that make it.
-    @return: Its descriptor.
+    A new file has the permissions of the old one, and its owner and group as far as
+    that is allowed.
+
+    @param old: The status of the old file.
+    @param flags: As for C{os.open}, without those that make the file.
+    @return: The descriptor.
     @raise OSError: If it cannot be opened.
     """
     try:
@@ -38,7 +41,7 @@ def openAs(path: str, old: os.stat_result, flags: int) -> int:
     except FileExistsError:
         return os.open(path, flags)
     for owner in (-1, old.st_uid):
-        # Of its own groups a user may give a file away to, to other users not.
+        # A user may give a file to one of its own groups, but not to another user.
         with suppress(OSError):
             os.fchown(new, owner, old.st_gid)
     os.fchmod(new, stat.S_IMODE(old.st_mode))

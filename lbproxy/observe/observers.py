@@ -1,4 +1,4 @@
-"""Tell every observer of every connection, whatever one of them does."""
+"""Tells every observer of every connection, even if another observer fails."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Observers:
     """
     Several observers, as one.
 
-    What one raises is logged with its name; the others, and the connection,
-    notice nothing.
+    An exception in one observer is logged with the observer's name.  It does not affect
+    the other observers or the connection.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Observers:
         self._errors = errors
 
     def opened(self, connection: Connection) -> None:
-        """Tell them all that a client was accepted."""
+        """Tell all observers that a client was accepted."""
         for observer in self._observers:
             try:
                 observer.opened(connection)
@@ -37,7 +37,7 @@ class Observers:
                 self._errors.tell(observer, Failure(), "opened")
 
     def closed(self, connection: Connection) -> None:
-        """Tell them all that a connection is over."""
+        """Tell all observers that a connection is over."""
         for observer in self._observers:
             try:
                 observer.closed(connection)

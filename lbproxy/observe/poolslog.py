@@ -1,4 +1,4 @@
-"""What happens to the members of pools, in the log, as one line each."""
+"""Logs what happens to the members of pools, one line for each event."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _WINDOW = 60.0
 @implementer(IPoolObserver)
 class PoolsLog:
     """
-    Logs what an operator has to know about backends.
+    Logs the events of pools that matter to an operator.
 
-    Of failed dials, and of answers that were empty, the first of a member is
-    written, and what follows within a minute is counted.
+    The first failed dial of a member is written at once; those that follow within a
+    minute are counted.  Connections that a member ended without a byte are only
+    counted, for a minute at a time.
     """
 
     _log = Logger()
@@ -38,7 +39,7 @@ class PoolsLog:
     def ejected(
         self, pool: str, member: Member, seconds: float, failures: int, reason: str
     ) -> None:
-        """A member is left alone for some time."""
+        """Log that a member was ejected."""
         self._log.warn(
             "member {pool}/{member} ejected for {duration}: {failures} dials in a row "
             "failed, last: {reason}",
@@ -50,7 +51,7 @@ class PoolsLog:
         )
 
     def notEjected(self, pool: str, member: Member, share: float) -> None:
-        """A member would be ejected, but too many are already."""
+        """Log that a member was not ejected, because too many are ejected already."""
         self._log.warn(
             "member {pool}/{member} not ejected: max-ejected {share} is reached",
             pool=pool,
@@ -59,7 +60,7 @@ class PoolsLog:
         )
 
     def returned(self, pool: str, member: Member, seconds: float) -> None:
-        """The time of a member that was ejected is over."""
+        """Log that the ejection of a member is over."""
         self._log.info(
             "member {pool}/{member} is back after {duration}",
             pool=pool,
@@ -68,7 +69,7 @@ class PoolsLog:
         )
 
     def nobodyLeft(self, pool: str, ejected: int, down: int) -> None:
-        """No member is available: all that are ejected are tried."""
+        """Log that no member is available, so that all are tried."""
         self._log.warn(
             "pool {pool}: no member available ({ejected} ejected, {down} down), "
             "trying all",
@@ -78,7 +79,7 @@ class PoolsLog:
         )
 
     def dialFailed(self, pool: str, member: Member, reason: str) -> None:
-        """A member could not be connected to."""
+        """Log that a dial of a member failed."""
         kind = (pool, member.name)
         self._reasons[kind] = reason
         if self._dials.admits(kind):
@@ -90,11 +91,11 @@ class PoolsLog:
             )
 
     def endedEmpty(self, pool: str, member: Member) -> None:
-        """A member ended a connection without having sent a byte."""
+        """Count a connection that a member ended without having sent a byte."""
         self._empty.admits((pool, member.name))
 
     def close(self) -> None:
-        """Write the counts that are still to be written."""
+        """Write the counts that have not been written yet."""
         self._dials.close()
         self._empty.close()
 

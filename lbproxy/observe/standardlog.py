@@ -1,4 +1,4 @@
-"""The log of C{twistd --logfile=-}, which waits for nobody who has stopped reading."""
+"""Writes the log of C{twistd --logfile=-} without ever waiting for its reader."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .linefile import LineFile
 @implementer(ILogObserver)
 class StandardLog:
     """
-    Writes events to standard output.
+    Writes log events to standard output without blocking.
 
-    Each is written at once if it is taken at once; else it waits for the next
-    event.  When too many wait, further ones are dropped; how many is written as
-    soon as there is room.
+    An event is written at once if standard output takes it; otherwise it waits until
+    the next event.  When too many wait, further ones are dropped.  Their number is
+    written as soon as there is room.
 
-    There is no thread here, so that the last words before a crash are written.
+    No thread is used, so that the last events before a crash are written.
     """
 
     _log = Logger()
@@ -40,7 +40,8 @@ class StandardLog:
         most: int = 1000,
     ) -> None:
         """
-        @param file: Open; standard output.
+        @param formatEvent: Formats an event as text.
+        @param file: Standard output, which is open.
         @param most: How many events may wait.
         """
         self._formatEvent = formatEvent
@@ -48,12 +49,12 @@ class StandardLog:
         self._most = most
         self._waiting: deque[bytes] = deque()
         self._lost = 0
-        # Reentrant, since Twisted logs in its signal handlers, and so does this.
+        # Reentrant, since signal handlers log, and this object logs while it writes.
         self._lock = RLock()
         self._writing = False
 
     def __call__(self, event: LogEvent) -> None:
-        """Write an event, or let it wait."""
+        """Write an event now, or keep it until the next one."""
         text = self._formatEvent(event)
         if not text:
             return
@@ -88,15 +89,15 @@ class StandardLog:
                         lost=lost,
                     )
         except OSError:
-            # Its reader is gone.  There is no better place to say so.
+            # The reader is gone, and there is no other place to report it.
             return
 
 
 def freeStandardLog(publisher: LogPublisher) -> None:
     """
-    Let the log that a publisher writes to standard output hold nothing up.
+    Keep a log that is written to standard output from ever blocking.
 
-    @param publisher: One that writes elsewhere is left alone.
+    @param publisher: One that writes elsewhere is not changed.
     """
     for observer in list(publisher._observers):
         if (

@@ -1,4 +1,4 @@
-"""Lines written by a thread, so that nobody waits for a disk or for a reader."""
+"""Writes lines in a thread, so that the reactor never waits for a disk or a reader."""
 
 from __future__ import annotations
 
@@ -20,40 +20,41 @@ _BATCH = 1000
 
 _GATHER = 0.02
 """
-Seconds that more lines are waited for.  A thread that woke for each line would
-take the interpreter from the reactor as often.
+Seconds to wait for more lines before writing.
+
+A thread that woke for each line would take the interpreter from the reactor as often.
 """
 
 _LOOK = 0.05
-"""Seconds between looks at what else there is to do, while a reader is waited for."""
+"""Seconds between two checks for other work, while the thread waits for a reader."""
 
 _RETRY = 1.0
 """Seconds after an error, such as a full disk, until the next try."""
 
 _PATIENCE = 1.0
-"""Seconds that closing, or following, waits for a file that takes nothing."""
+"""Seconds that C{close} and C{follow} wait for a file that takes nothing."""
 
 
 class Writer:
     """
     Writes lines to a file, in a thread of its own.
 
-    At most some thousand lines wait for it.  What is dropped beyond that, or can
-    never be written, is counted and told in the log: when it begins, and with the
-    number of lines when it is over.
+    A limited number of lines may wait.  Lines beyond that, and lines that can never be
+    written, are counted.  The log says when the loss begins, and when it is over how
+    many lines were lost.
 
     The thread does not keep the process alive.
     """
 
     _log = Logger()
 
-    # _text, _done, _progress, _refused and _lookAgain are the thread's own; what was
-    # lost is counted by both sides, under the lock.
+    # Only the thread uses _text, _done, _progress, _refused and _lookAgain.  Both
+    # threads count lost lines, under the lock.
 
     def __init__(self, file: LineFile, name: str, most: int = MOST) -> None:
         """
-        @param file: Open; it is closed by the thread.
-        @param name: What the file is called in the log.
+        @param file: An open file; the thread closes it.
+        @param name: The name of the file in the log.
         @param most: How many lines may wait.
         """
         self._file = file
@@ -80,9 +81,9 @@ class Writer:
 
     def put(self, line: bytes) -> None:
         """
-        Have a line written soon.
+        Queue a line, which the thread writes soon.
 
-        @param line: With its newline.
+        @param line: The line with its newline.
         """
         if len(self._lines) >= self._most:
             with self._lock:
@@ -94,7 +95,11 @@ class Writer:
             self._wake.set()
 
     def follow(self) -> None:
-        """Have the file followed now, and wait until that is done, for a second."""
+        """
+        Have the thread check now whether the file was moved away; wait for it.
+
+        This takes a second at most.
+        """
         self._followed.clear()
         self._following = True
         self._hurry.set()
@@ -103,8 +108,9 @@ class Writer:
 
     def close(self) -> None:
         """
-        Write what is left, and close the file.  That takes a second at most; what
-        is not taken until then is lost.
+        Write the lines that are left, and close the file.
+
+        This takes a second at most.  Lines that are not taken by then are lost.
         """
         atexit.unregister(self.close)
         self._closing = monotonic()
@@ -112,7 +118,7 @@ class Writer:
         self._wake.set()
         self._thread.join(_PATIENCE + 4 * _LOOK)
         if self._thread.is_alive():
-            # It is within a system call, which nothing can end.
+            # It is in a system call that cannot be interrupted.
             with self._lock:
                 self._lost += self._forget()
             self._tellClosed()
@@ -125,7 +131,7 @@ class Writer:
             self._wake.wait()
             self._hurry.wait(_GATHER)
             self._wake.clear()
-            # Before the lines are taken: after it there are no more.
+            # Read before the lines are taken: once it is set, no more lines come.
             closing = bool(self._closing)
             self._answer()
             self._writeAll()
@@ -138,7 +144,7 @@ class Writer:
         self._tellClosed()
 
     def _writeAll(self) -> None:
-        """Write all there is, or when closing as much as can be."""
+        """Write all lines that wait, or when closing as many as possible."""
         self._progress = monotonic()
         while self._text or self._lines:
             if not self._text:
@@ -164,8 +170,8 @@ class Writer:
             return
         self._progress = monotonic()
         self._done += taken
-        # Of a line that was written in part the beginning is kept: it is begun
-        # anew in the next file.
+        # A line that was written in part is kept as a whole: if a new file follows, it
+        # is written there from its beginning.
         whole = self._text.rfind(b"\n", 0, self._done) + 1
         self._text = self._text[whole:]
         self._done -= whole
@@ -175,23 +181,23 @@ class Writer:
         return now - self._progress >= _PATIENCE or now - self._closing >= _PATIENCE
 
     def _answer(self) -> None:
-        """Do what is to be done at once."""
+        """Check whether the file was moved away, if C{follow} asked for that."""
         if self._following:
             self._following = False
             self._hurry.clear()
             if self._closing:
                 self._hurry.set()
             self._lookAgain = 0.0
-            # What is wrong with a deleted file is told with the next line.
+            # The error of a deleted file is logged with the next line.
             with suppress(OSError):
                 self._look()
             self._followed.set()
 
     def _look(self) -> None:
         """
-        Follow the file; if that cannot be, go on in the old one.
+        Follow the file if it was moved away; if that fails, go on in the old one.
 
-        @raise OSError: If that one is deleted.
+        @raise OSError: If the old one is deleted.
         """
         if monotonic() < self._lookAgain:
             return
@@ -213,10 +219,10 @@ class Writer:
         else:
             self._refused = False
 
-    # What was lost.
+    # Lost lines.
 
     def _forget(self) -> int:
-        """Let go of all lines; how many they were."""
+        """Drop all lines that wait, and return their number."""
         lines = self._text.count(b"\n") + len(self._lines)
         self._text, self._done = b"", 0
         self._lines.clear()
