@@ -1,8 +1,8 @@
 """
-lbproxy: a load balancer and reverse proxy that lives inside a Twisted reactor.
+lbproxy: a load balancer and reverse proxy that runs inside a Twisted reactor.
 
-What a program needs that embeds it or writes a plugin for it is here, and in
-L{lbproxy.testing}.  Every other module is internal: it may change with any version.
+The public names for programs and plugins are in this package and in L{lbproxy.testing}.
+Every other module is internal: it may change with any version.
 """
 
 from .config.file import loadConfiguration

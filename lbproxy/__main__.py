@@ -1,6 +1,7 @@
 """
-The command C{lbproxy}, which C{python -m lbproxy} is too: C{twistd lbproxy} in the
-foreground, without a pid file.
+The command C{lbproxy}, which C{python -m lbproxy} runs too.
+
+It is C{twistd lbproxy} in the foreground, without a pid file.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ class ConsoleOptions(Options):
     command = _NAME
 
     def getSynopsis(self) -> str:
-        """The first line of the help, without the words that go before here."""
+        """The first line of the help, without C{twistd} and its options."""
         return f"Usage: {self.command} {self.synopsis}"
 
 
 class ForegroundOptions(twistd.ServerOptions):  # type: ignore[name-defined,misc]
-    """The options of a C{twistd} that runs only lbproxy, and in the foreground."""
+    """The options of a C{twistd} that runs only lbproxy, in the foreground."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,14 +37,14 @@ class ForegroundOptions(twistd.ServerOptions):  # type: ignore[name-defined,misc
 
     @property
     def subCommands(self) -> Iterator[tuple[str, None, Callable[[], Options], str]]:
-        """The only command there is."""
+        """The only command: lbproxy."""
         yield _NAME, None, ConsoleOptions, ""
 
     def parseOptions(self, options: list[str] | None = None) -> None:
         """
         Parse the options of lbproxy.
 
-        @param options: By default those of the process.
+        @param options: By default the arguments of the process.
         """
         own = sys.argv[1:] if options is None else options
         super().parseOptions(["--nodaemon", "--pidfile=", _NAME, *own])

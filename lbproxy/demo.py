@@ -1,4 +1,4 @@
-"""Three small HTTP services, to balance over when nobody has named any backends."""
+"""Three small HTTP services, which are the backends if the user names none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ADVICE = (
 
 
 class _Answer(Resource):
-    """Says which service it is, whatever is asked."""
+    """Answers every request with the name of its service."""
 
     isLeaf = True
 
@@ -36,16 +36,16 @@ class _Answer(Resource):
 
 
 class _QuietSite(Site):
-    """A site that keeps no log of requests; the balancer has its own."""
+    """A site without a log of requests; the balancer has its own."""
 
     noisy = False
 
     def log(self, request: Request) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class Demo:
-    """The three services, on ports of the loopback interface that were free."""
+    """The three services, on free ports of the loopback interface."""
 
     def __init__(self, reactor: IReactorTCP) -> None:
         self._reactor = reactor
@@ -53,7 +53,7 @@ class Demo:
 
     def start(self) -> tuple[Backend, ...]:
         """
-        Listen.
+        Listen on a free port for each service.
 
         @return: The services, as backends.
         @raise CannotListenError: If there is no free port.

@@ -7,12 +7,12 @@ A generation is started once and is gone once::
     running --> leaving
     leaving --> gone
 
-If its start fails, nothing is left open or held.  When it is leaving it accepts no
-clients; it is gone when its last connection is over.
+If its start fails, nothing is left open or held.  A generation that is leaving accepts
+no clients.  It is gone when its last connection is over.
 
-What the process has only one of outlives its generations (L{Process}).  Ports and
-pools are held by name; what the next generation takes over stays open, and what
-no generation holds any more is closed.
+What all generations share is in L{Process}.  Ports and pools are held by name.  A port
+or pool that the next generation takes too stays open.  One that no generation holds any
+more is closed.
 """
 
 from __future__ import annotations
@@ -59,13 +59,15 @@ from .words.connection import Address, End
 
 @define(eq=False)
 class HeldPool:
-    """A pool, and the demo services it is for, if it is the demo's."""
+    """A pool, together with the demo services if it is the demo pool."""
 
     pool: Pool
     demo: Demo | None = None
 
     def close(self) -> None:
-        """Nobody holds it any more."""
+        """
+        Close the pool and the demo services, when no generation holds it any more.
+        """
         self.pool.close()
         if self.demo is not None:
             self.demo.close()
@@ -74,9 +76,9 @@ class HeldPool:
 @define(eq=False)
 class Process:
     """
-    What a balancer has only one of, however many generations it has.
+    What all generations of one balancer share.
 
-    @ivar reactor: Listens, connects and knows the time of day.
+    @ivar reactor: The reactor that it listens, connects and tells the time with.
     """
 
     reactor: Any
@@ -99,7 +101,9 @@ class Process:
         self.ports = Ports(self.reactor)
 
     def rest(self) -> None:
-        """Let nothing be left to come, since there is no generation any more."""
+        """
+        Cancel all timers and write the pending counts, when no generation is left.
+        """
         self.errors.close()
         self.poolsLog.close()
         self.capacity.close()
@@ -109,12 +113,12 @@ class Process:
 @frozen(eq=False)
 class Plugins:
     """
-    Objects that a program has handed in.
+    The objects that a program has passed to the balancer.
 
-    @ivar pickers: Instead of those of the configuration, by pool.
-    @ivar routers: Instead of those of the configuration, by listener.
+    @ivar pickers: Used instead of the configured ones, by the name of the pool.
+    @ivar routers: Used instead of the configured ones, by the name of the listener.
     @ivar observers: Told of every connection, besides the logs; those that provide
-        L{IPoolObserver} of the members of pools as well.
+        L{IPoolObserver} also of the members of pools.
     """
 
     pickers: Mapping[str, IBackendPicker]
@@ -126,8 +130,8 @@ class Generation:
     """
     One running configuration.
 
-    @ivar addresses: Where it listens, in the order of configuration.
-    @ivar sessions: Those under way.
+    @ivar addresses: The addresses it listens on, in the order of configuration.
+    @ivar sessions: The sessions under way.
     """
 
     _log = Logger()
@@ -160,7 +164,7 @@ class Generation:
 
     def start(self) -> None:
         """
-        Open the log, take the pools, and listen.
+        Open the access log, take the pools, and listen.
 
         @raise CannotStart: If that is not possible; then nothing is left open.
         @raise ConfigurationError: If something that is configured cannot be made.
@@ -179,9 +183,10 @@ class Generation:
 
     def stopAccepting(self) -> Deferred[Any]:
         """
-        Let go of the ports: no new clients come in.
+        Release the ports, so that no new clients are accepted.
 
-        @return: Fires when those are closed that nobody else holds.
+        @return: Fires when the ports that no other generation holds are closed, and the
+            last connection is gone.
         """
         listening, self._listening = self._listening, []
         for port in self._opened:
@@ -198,11 +203,11 @@ class Generation:
 
     def abort(self) -> int:
         """
-        Cut all connections off, when no new ones are accepted any more.
+        Abort all connections, after new ones are no longer accepted.
 
         @return: How many there were.
         """
-        # First, so that a picker that was handed in is free for the next one.
+        # First, since the next generation may use a picker that a program passed.
         self._releasePools()
         return self.sessions.abort(End.DRAINED)
 
@@ -216,7 +221,7 @@ class Generation:
         return gone
 
     def reopenLogs(self) -> None:
-        """Begin the access log anew if its file was moved away."""
+        """Open a new access log file, if the old one was moved away."""
         if self._accessLog is not None:
             self._accessLog.reopen()
 
@@ -329,7 +334,7 @@ class Generation:
                 self._process.errors.tell(held.pool.picker, Failure(), "removed")
 
     def _letGo(self) -> None:
-        """The last connection is gone."""
+        """Close the logs and release the pools, when the last connection is gone."""
         if self._isGone:
             return
         self._releasePools()

@@ -1,4 +1,4 @@
-"""Things that several generations may hold at a time, such as ports and pools."""
+"""Keeps shared things, such as ports and pools, while any generation holds them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ _Held = TypeVar("_Held")
 
 class Holdings(Generic[_Held]):
     """
-    Named things, each made when it is first taken, and known until as many have
-    released it as have taken it.
+    Named things that are shared.
+
+    Each is made when it is first taken.  It is forgotten when it has been released as
+    often as it was taken.
     """
 
     def __init__(self) -> None:
@@ -19,15 +21,15 @@ class Holdings(Generic[_Held]):
         self._holders: dict[str, int] = {}
 
     def __len__(self) -> int:
-        """How many are held."""
+        """How many things are held."""
         return len(self._held)
 
     def take(self, name: str, make: Callable[[], _Held]) -> _Held:
         """
-        Hold what has a name.
+        Hold the thing that has a name; make it first if it is not held yet.
 
-        @param make: Makes it, if nobody holds it yet; what it raises is passed
-            on, and then nothing is held.
+        @param make: Makes the thing.  What it raises is passed on, and then nothing is
+            held.
         """
         if name not in self._held:
             self._held[name] = make()
@@ -37,10 +39,10 @@ class Holdings(Generic[_Held]):
 
     def release(self, name: str) -> _Held | None:
         """
-        Let go of what was taken.
+        Release a thing that was taken.
 
-        @return: What nobody holds any more, for it to be closed; L{None} if it
-            is held by others.
+        @return: The thing if it is not held any more, so that it can be closed; L{None}
+            if it is still held.
         @raise KeyError: If it was not held.
         """
         self._holders[name] -= 1

@@ -1,8 +1,9 @@
 """
-Every interface of lbproxy, and nothing else.
+The interfaces of lbproxy.
 
-A deployment is shaped by providing one of these: a picker chooses a backend, a
-router chooses a pool, an observer hears of each connection's opening and end.
+A program or a plugin provides one of these to change what lbproxy does.  A picker
+chooses a backend.  A router chooses a pool.  An observer is told of each connection's
+opening and end.
 """
 
 from __future__ import annotations
@@ -22,9 +23,8 @@ class ICandidates(Interface):
     """
     The members that may be picked right now, as a read-only view.
 
-    The view is kept up to date by its pool and is never copied for a pick; a
-    picker that wants to remember members for longer than one call provides
-    L{IMembershipObserver} as well.
+    The pool keeps the view up to date, and never copies it for a pick.  A picker that
+    remembers members for longer than one call provides L{IMembershipObserver} as well.
     """
 
     version: int = Attribute(
@@ -36,18 +36,21 @@ class ICandidates(Interface):
     )
 
     def __len__() -> int:
-        """How many members may be picked; at least one when a picker is asked."""
+        """How many members may be picked; at least one when a picker is called."""
 
     def __getitem__(index: int) -> Member:
         """
-        The member at a position, in O(1) for a first try.
+        The member at a position.
+
+        This is O(1) for the first pick of a connection, and O(t) after t members have
+        been tried.
 
         @param index: 0 to C{len(candidates) - 1}.
         @raise IndexError: If there is no such position.
         """
 
     def __iter__() -> Iterator[Member]:
-        """Go through the members; the order is stable while C{version} is."""
+        """Iterate over the members.  The order changes only when C{version} does."""
 
     def __contains__(member: object) -> bool:
         """Whether C{member} may be picked, in O(1)."""
@@ -60,24 +63,27 @@ class IBackendPicker(Interface):
         candidates: ICandidates, connection: Connection
     ) -> Member | Awaitable[Member | None] | None:
         """
-        Choose where a connection goes.  Asked again, with what has failed
-        taken out of C{candidates}, each time a dial fails.
+        Choose the member that a connection goes to.
+
+        This is called again each time a dial fails.  The members that failed are then
+        no longer in C{candidates}.
 
         @param candidates: Never empty.
-        @param connection: What is known about the client; C{connection.tried}
-            names the backends that have failed it so far.
-        @return: One of C{candidates}; or L{None} to refuse the connection; or
-            an awaitable (L{twisted.internet.defer.Deferred} or coroutine) of
-            either.  An awaitable is given C{pick-timeout}; the client may
-            leave while it is pending, and then it is cancelled.  Under asyncio's
-            reactor a coroutine may await what is asyncio's, too.
+        @param connection: What is known about the client; C{connection.tried} names the
+            backends whose dials have failed so far.
+        @return: One of C{candidates}; or L{None} to refuse the connection; or an
+            awaitable (L{twisted.internet.defer.Deferred} or coroutine) of either.  An
+            awaitable has C{pick-timeout} to answer.  If the client leaves before that,
+            it is cancelled.  Under asyncio's reactor a coroutine may also await
+            asyncio's awaitables.
         """
 
 
 class IMembershipObserver(Interface):
     """
-    For a picker that keeps a structure of its own: it is told which members
-    may be picked, before the next pick is asked for.
+    Told which members may be picked, for a picker that keeps its own list of them.
+
+    It is told before the next pick.
     """
 
     def added(member: Member) -> None:
@@ -87,13 +93,15 @@ class IMembershipObserver(Interface):
         """C{member} may not be picked any more."""
 
     def changed(member: Member) -> None:
-        """C{member} may still be picked, but its weight is another one now."""
+        """C{member} may still be picked, but its weight has changed."""
 
 
 class IBackendPickerFactory(Interface):
     """
-    What makes pickers, by name.  A Twisted plugin provides this and
-    L{twisted.plugin.IPlugin}; it is shared by all pools and keeps no state.
+    Makes pickers by name.
+
+    A Twisted plugin provides this and L{twisted.plugin.IPlugin}.  It is shared by all
+    pools and keeps no state.
     """
 
     name: str = Attribute("The name in configuration, in kebab-case: C{'round-robin'}.")
@@ -106,64 +114,66 @@ class IBackendPickerFactory(Interface):
         """
         Make a picker for one pool.
 
-        @param options: A value for each of C{options}, under its name with
-            C{-} written as C{_}; what was not given has its default.
+        @param options: A value for each of C{options}, under its name with C{-} written
+            as C{_}; an option that was not given has its default.
         """
 
 
 class IRouter(Interface):
-    """What chooses the pool for a connection, or refuses it."""
+    """Chooses the pool of a connection, or refuses the connection."""
 
     def route(
         connection: Connection,
     ) -> str | Backend | Awaitable[str | Backend | None] | None:
         """
-        Choose where a connection belongs.
+        Choose the pool or the backend that a connection goes to.
 
-        @return: The name of a pool; or a L{Backend} that need not be in any
-            pool; or L{None} to refuse; or an awaitable of one of these, which
-            is given C{route-timeout} and is cancelled if the client leaves.
-            Under asyncio's reactor a coroutine may await what is asyncio's, too.
+        @return: The name of a pool; or a L{Backend} that need not be in any pool; or
+            L{None} to refuse; or an awaitable of one of these.  An awaitable has
+            C{route-timeout} to answer, and is cancelled if the client leaves.  Under
+            asyncio's reactor a coroutine may also await asyncio's awaitables.
         """
 
 
 class IConnectionObserver(Interface):
     """
-    What hears of every connection: the access log is one.  What an observer
-    raises is logged and keeps nothing else from happening.
+    Told of every connection; the access log is one.
+
+    An exception that it raises is logged, and affects nothing else.
     """
 
     def opened(connection: Connection) -> None:
-        """A client was accepted; only what is known at that moment is set."""
+        """A client was accepted.  Only what is known at that moment is set."""
 
     def closed(connection: Connection) -> None:
-        """The connection is over, told exactly once; its C{end} says why."""
+        """The connection is over.  This is called exactly once; C{end} says why."""
 
 
 class IPoolObserver(Interface):
     """
-    What hears of the members of pools: the log is one, and so is each observer
-    handed to a balancer that provides this interface besides
-    L{IConnectionObserver}.  What it raises is logged.
+    Told what happens to the members of pools.  The log is one; so is each observer
+    of a balancer that provides this interface besides L{IConnectionObserver}.  What
+    it raises is logged.
     """
 
     def ejected(
         pool: str, member: Member, seconds: float, failures: int, reason: str
     ) -> None:
         """
-        C{member} is left alone from now on.
+        C{member} was ejected: it is not picked for some time.
 
         @param seconds: For how long.
         @param failures: How many dials in a row have failed.
-        @param reason: Why the last of them did, in a few words.
+        @param reason: Why the last dial failed, in a few words.
         """
 
     def notEjected(pool: str, member: Member, share: float) -> None:
         """
-        As many dials of C{member} have failed as for an ejection, but as many
-        members as may be are ejected already.
+        C{member} was not ejected, because too many members are ejected already.
 
-        @param share: How many may be, 0 to 1 of the pool.
+        As many of its dials have failed as for an ejection.
+
+        @param share: How much of the pool may be ejected, 0 to 1.
         """
 
     def returned(pool: str, member: Member, seconds: float) -> None:
@@ -175,7 +185,7 @@ class IPoolObserver(Interface):
 
     def nobodyLeft(pool: str, ejected: int, down: int) -> None:
         """
-        No member is available from now on, and so all are tried.
+        No member is available any more, so from now on all are tried.
 
         @param ejected: How many are ejected.
         @param down: How many are down.
@@ -183,13 +193,14 @@ class IPoolObserver(Interface):
 
     def dialFailed(pool: str, member: Member, reason: str) -> None:
         """
-        C{member} could not be connected to.
+        A dial of C{member} failed.
 
-        @param reason: In a few words.
+        @param reason: Why, in a few words.
         """
 
     def endedEmpty(pool: str, member: Member) -> None:
         """
-        C{member} ended or reset a connection before it had sent a byte, and
-        before the client had ended its stream.
+        C{member} ended or reset a connection before it had sent a byte.
+
+        The client had not ended its stream yet.
         """

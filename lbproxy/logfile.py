@@ -1,7 +1,7 @@
 """
-The log that C{twistd --logfile} writes, begun anew when it was moved away.
+Follows log rotation of the file that C{twistd --logfile} writes.
 
-twistd itself opens the file once, and goes on in it wherever it was moved.
+twistd itself opens the file once, and keeps writing to it after it was moved away.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from .observe.moved import LOOK_EVERY, moved, openAs
 @implementer(ILogObserver)
 class FollowedLog:
     """
-    Stands before the observer that writes to a log file, and sees to it that
-    this is the file of its name: it looks once a second, before a line is
-    written, so that no timer is needed.
+    A log observer that follows log rotation, in front of the one that writes the file.
 
-    When the file cannot be begun anew, logging goes on in the one that was
-    moved away.  Events that cannot be written, as on a full disk, are counted, and
-    the next one that can be is followed by their number.
+    Once a second, before a line is written, it checks that the open file is the file of
+    its name.  If not, it opens a new one.  It needs no timer.
+
+    If the new file cannot be opened, logging goes on in the one that was moved away.
+    Events that cannot be written, as on a full disk, are counted.  The count is logged
+    after the next event that can be written.
     """
 
     _log = Logger()
@@ -45,22 +46,22 @@ class FollowedLog:
         seconds: Callable[[], float],
     ) -> None:
         """
-        @param observer: What writes the lines.
-        @param file: What it writes them to.
+        @param observer: The observer that writes the lines.
+        @param file: The file that it writes to.
         @param seconds: The clock.
         """
         self._observer = observer
         self._file = file
         self._seconds = seconds
         self._looked = seconds()
-        # Of all that write, since the file may be rotated by its size meanwhile;
-        # reentrant, since Twisted logs in its signal handlers.
+        # It covers every write, since the file may be rotated by its size meanwhile.
+        # It is reentrant, since Twisted logs in its signal handlers.
         self._lock = RLock()
         self._failed = False
         self._lost = 0
 
     def __call__(self, event: LogEvent) -> None:
-        """Write an event, to the right file."""
+        """Write an event, to a new file if the old one was moved away."""
         with self._lock:
             if self._seconds() - self._looked >= LOOK_EVERY:
                 self.follow()
@@ -76,9 +77,9 @@ class FollowedLog:
                 )
 
     def follow(self) -> None:
-        """Begin the file anew under its name, if it was moved away."""
+        """Open a new file of the old name, if the old one was moved away."""
         with self._lock:
-            # First, since what is logged below comes here again.
+            # First, since the events that are logged below may call this method again.
             self._looked = self._seconds()
             try:
                 descriptor = self._file._file.fileno()
@@ -99,9 +100,9 @@ class FollowedLog:
 
     def _beginAnew(self, descriptor: int) -> None:
         new = openAs(self._file.path, os.fstat(descriptor), os.O_RDWR | os.O_APPEND)
-        # The new file takes the place of the old one beneath Twisted's object,
-        # whose own reopen() closes the old one first: there would be none when
-        # opening fails, and none for what other threads log meanwhile.
+        # The new file replaces the old one under the same descriptor.  Twisted's own
+        # reopen() closes the old one first.  Then no file would be open if opening
+        # fails, and none for what other threads log meanwhile.
         try:
             os.dup2(new, descriptor, inheritable=False)
         finally:
@@ -114,11 +115,11 @@ def followLog(
     publisher: LogPublisher, seconds: Callable[[], float]
 ) -> FollowedLog | None:
     """
-    Follow the log file that a publisher's events are written to.
+    Make the log file of a publisher follow log rotation.
 
     @param seconds: The clock.
-    @return: L{None} if they go elsewhere, to standard output or to syslog; or if
-        the file is not to be found under its name, as after C{--chroot}.
+    @return: L{None} if its events go elsewhere, to standard output or to syslog; or if
+        the file is not found under its name, as after C{--chroot}.
     """
     for observer in list(publisher._observers):
         file = getattr(observer, "_outFile", None)

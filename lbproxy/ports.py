@@ -1,4 +1,4 @@
-"""Opening and closing the ports that clients come in by."""
+"""Opens and closes the ports that clients connect to."""
 
 from __future__ import annotations
 
@@ -34,16 +34,18 @@ from .words.description import Description
 
 class CannotStart(Exception):
     """
-    Something the service needs cannot be had: a port, or a file to write to.
-    C{str} of it is one line that names it.
+    The service cannot start, since it lacks a port or a file to write to.
+
+    C{str} of it is one line that names what is lacking.
     """
 
 
 class OpenPort:
     """
-    What listens on one description, for whoever holds it.
+    A port that listens on one description, shared by the generations that hold it.
 
-    @ivar factory: Builds the protocols of its clients, for the last who took it.
+    @ivar factory: Builds the protocols of its clients, for the generation that took the
+        port last.
     """
 
     _log = Logger()
@@ -60,7 +62,7 @@ class OpenPort:
         """
         Begin to listen.
 
-        @raise CannotStart: If it is clear already that it cannot be.
+        @raise CannotStart: If it fails at once.  A later failure is logged.
         """
         atOnce = True
 
@@ -79,14 +81,18 @@ class OpenPort:
             raise self._error
 
     def whenOpen(self, opened: Callable[[IListeningPort], object]) -> None:
-        """Call something with the port, now or when it listens."""
+        """Call C{opened} with the port, now or as soon as it listens."""
         if self._port is not None:
             opened(self._port)
         else:
             self._opened.append(opened)
 
     def close(self) -> Deferred[Any]:
-        """Stop listening; fires when the address is free."""
+        """
+        Stop listening.
+
+        @return: Fires when the address is free.
+        """
         self._closed = True
         port, self._port = self._port, None
         return succeed(None) if port is None else closePort(port)
@@ -105,8 +111,8 @@ class Ports:
     """
     The ports of one process, held by generations.
 
-    Most endpoints listen at once, so that failing to is an error at start-up;
-    those that take their time are heard of when they are ready.
+    Most endpoints listen at once, so that a failure is an error of the start.  Others
+    listen later, and then a failure is logged.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -114,7 +120,7 @@ class Ports:
         self._holdings: Holdings[OpenPort] = Holdings()
 
     def __len__(self) -> int:
-        """How many there are."""
+        """How many ports are held."""
         return len(self._holdings)
 
     def take(
@@ -126,15 +132,15 @@ class Ports:
         name: str | None = None,
     ) -> OpenPort:
         """
-        Hold the port of a description; it is opened if nobody holds it yet.
+        Hold the port of a description; open it first if it is not held yet.
 
-        @param name: By which it is held and released; the description, unless a
-            generation listens on it several times, as it may on C{tcp:0}.
-        @param backlog: Unless the description names one.
+        @param name: The name to hold and release it by.  It is the description, unless
+            a generation listens on it several times, as it may on C{tcp:0}.
+        @param backlog: The backlog, unless the description gives one.
         @param place: Where the description was written.
         @param make: Makes the factory of a port that is opened.
-        @raise CannotStart: If it is clear already that it cannot be listened on.
-        @raise ConfigurationError: If there is no such endpoint.
+        @raise CannotStart: If listening fails at once.
+        @raise ConfigurationError: If the endpoint cannot be made.
         """
 
         def opened() -> OpenPort:
@@ -148,7 +154,7 @@ class Ports:
 
     def release(self, name: str) -> Deferred[Any]:
         """
-        Let go of a port; it is closed if nobody holds it any more.
+        Release a port; close it if it is not held any more.
 
         @return: Fires when that is done.
         """
@@ -158,11 +164,11 @@ class Ports:
 
 class AcceptGate:
     """
-    A listening socket that has no client while the process can hold no more.
+    A listening socket that accepts no clients while the process is at its capacity.
 
-    Twisted's ports accept up to a hundred clients before they look up, paused
-    or not, and close those for which there is no descriptor; this way nobody
-    is accepted that cannot be served.
+    Twisted's ports accept up to a hundred clients in one go, even when they are paused,
+    and close those for which there is no descriptor.  With this gate only clients that
+    can be served are accepted.
     """
 
     def __init__(self, listening: socket.socket, capacity: Capacity) -> None:
@@ -171,12 +177,12 @@ class AcceptGate:
 
     def accept(self) -> tuple[socket.socket, Any]:
         """
-        The next client.
+        Accept the next client.
 
-        @raise BlockingIOError: If there is none, or no room for one.
+        @raise BlockingIOError: If there is none, or no capacity for one.
         """
-        # A client's plugin may have had the port closed, which Twisted's loop over
-        # the clients of a batch does not notice.
+        # A plugin may have closed the port for an earlier client of the batch.
+        # Twisted's loop over the batch does not notice that.
         if not self._capacity.paused and self._listening.fileno() >= 0:
             try:
                 return self._listening.accept()
@@ -199,11 +205,12 @@ def gateAccept(port: IListeningPort, capacity: Capacity) -> None:
 
 def ownSocket(port: IListeningPort, owner: int | None, group: int | None) -> None:
     """
-    Let the file of a UNIX port's socket, and the lock that Twisted keeps beside it,
-    belong to a user and a group, so that this user can remove them.
+    Set the owner and the group of a UNIX port's socket, and of the lock beside it.
 
-    @param owner: A number; L{None} to leave it.
-    @param group: Likewise.
+    Twisted keeps the lock.  The user who owns both can remove them.
+
+    @param owner: The number of the user; L{None} to leave the owner.
+    @param group: The number of the group; L{None} to leave the group.
     @raise CannotStart: If that is not permitted.
     """
     address = port.getHost()
@@ -222,11 +229,13 @@ def ownSocket(port: IListeningPort, owner: int | None, group: int | None) -> Non
 
 def closePort(port: IListeningPort) -> Deferred[Any]:
     """
-    Close a port.  Twisted's own ports close a turn of the reactor later when they
-    are asked to, and until then their address is taken; so they are closed in
-    the way in which the reactor closes what is left when it stops.
+    Close a port at once.
 
-    @return: Fires when it is closed.
+    Twisted's own ports close a turn of the reactor after C{stopListening}, and until
+    then their address is taken.  So they are closed as the reactor closes what is left
+    when it stops.
+
+    @return: Fires when the port is closed.
     """
     if not isinstance(port, tcp.Port):
         return maybeDeferred(port.stopListening)
@@ -249,19 +258,19 @@ def _listen(
 def _cause(reason: Failure) -> str:
     error: Any = reason.value
     if isinstance(error, CannotListenError):
-        # An OSError, or what Twisted says of the lock of a UNIX socket.
+        # An OSError, or Twisted's message about the lock of a UNIX socket.
         error = error.socketError
     return cause(error) if isinstance(error, BaseException) else str(error)
 
 
 def _replaceStaleSocket(description: str) -> None:
     """
-    Remove the file of a UNIX socket on which nobody listens any more.
+    Remove the file of a UNIX socket on which no process listens any more.
 
-    Twisted removes what it left behind itself, going by a lock beside the
-    file; a file without such a lock would be in the way for ever.
+    Twisted removes its own stale socket only if there is a lock beside it.  A socket
+    without a lock would make every start fail.
 
-    @raise CannotStart: If somebody does listen there.
+    @raise CannotStart: If a process listens there, or the file is not a socket.
     """
     parsed = Description.parse(description)
     if parsed.positional[:1] != ("unix",):

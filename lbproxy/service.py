@@ -1,5 +1,5 @@
 """
-From configuration to a running service: L{LoadBalancer}.
+L{LoadBalancer}: a load balancer as a Twisted service.
 
 Three lines put it into an existing Twisted application::
 
@@ -32,11 +32,11 @@ class LoadBalancer(Service):
     """
     A load balancer, as a service for any Twisted application.
 
-    It listens when its parent starts privileged services, so that ports below
-    1024 are bound before privileges are dropped; and when it is stopped, its
-    deferred fires after the last connection is gone.
+    It listens when its parent starts privileged services, so that ports below 1024 are
+    bound before privileges are dropped.  When it is stopped, its deferred fires after
+    the last connection is gone.
 
-    @ivar configuration: What it was made from.
+    @ivar configuration: The configuration it was made from.
     """
 
     _log = Logger()
@@ -51,14 +51,15 @@ class LoadBalancer(Service):
         observers: Iterable[IConnectionObserver] = (),
     ) -> None:
         """
-        @param reactor: Anything Twisted can listen, connect and keep time with.
-        @param configuration: From L{loadConfiguration} or one of its sisters.
-        @param pickers: Instead of those of the configuration, by pool.
-        @param routers: Instead of those of the configuration, by listener; one may
-            be a function, C{async} or not, that takes the connection.
-        @param observers: Further ones, told of every connection.
-        @raise ConfigurationError: If something that is configured cannot be made,
-            or something that was handed in cannot be used.
+        @param reactor: Any reactor that can listen, connect and schedule calls.
+        @param configuration: Such as L{loadConfiguration} returns.
+        @param pickers: Used instead of the configured ones, by the name of the pool.
+        @param routers: Used instead of the configured ones, by the name of the
+            listener.  A router may be a function, C{async} or not, that takes the
+            connection.
+        @param observers: Told of every connection, besides the logs.
+        @raise ConfigurationError: If something that is configured cannot be made, or
+            something that was passed cannot be used.
         """
         checkConfiguration(reactor, configuration)
         self.configuration = configuration
@@ -76,15 +77,16 @@ class LoadBalancer(Service):
     @property
     def addresses(self) -> list[Address]:
         """
-        Where it listens, in the order of configuration; this is how to learn
-        which port C{tcp:0} has become.
+        The addresses it listens on, in the order of configuration.
+
+        For C{tcp:0} they tell which port the system has chosen.
         """
         return [] if self._generation is None else self._generation.addresses
 
     @classmethod
     def fromFile(cls, reactor: Any, path: str, **arguments: Any) -> Self:
         """
-        A balancer as a TOML file describes it.
+        Make a balancer from a TOML file.
 
         @param arguments: As for the class itself.
         @raise ConfigurationError: If the file cannot be used.
@@ -101,11 +103,11 @@ class LoadBalancer(Service):
         **arguments: Any,
     ) -> Self:
         """
-        A balancer with one listener and one pool, both named C{default}.
+        Make a balancer with one listener and one pool, both named C{default}.
 
         @param listen: Twisted server endpoint descriptions.
         @param backends: Twisted client endpoint descriptions.
-        @param picker: A picker, or how one is named in configuration; round
+        @param picker: A picker, or the text that names one in a configuration; round
             robin by default.
         @param arguments: As for the class itself.
         @raise ConfigurationError: If one of them cannot be used.
@@ -136,10 +138,10 @@ class LoadBalancer(Service):
             self._generation = generation
 
     def startService(self) -> None:
-        """Listen, unless that was done with privileges already."""
+        """Listen, unless C{privilegedStartService} did so already."""
         self.privilegedStartService()
         super().startService()
-        # Privileges are dropped by now: the access log is made anew by its user.
+        # Privileges are dropped by now, so this makes an access log that the user owns.
         self.reopenLogs()
         warnOfNames(
             self._process.reactor,
@@ -149,10 +151,10 @@ class LoadBalancer(Service):
 
     def stopService(self) -> Deferred[Any]:
         """
-        Stop listening, and cut all connections off.
+        Stop listening, and abort all connections.
 
-        @return: Fires when all is gone: within C{close-timeout} and a second,
-            whatever the transports do.
+        @return: Fires when all connections are gone: within C{close-timeout} and a
+            second, whatever the transports do.
         """
         super().stopService()
         self._leave()
@@ -163,12 +165,13 @@ class LoadBalancer(Service):
 
     def drain(self, timeout: float) -> Deferred[Any]:
         """
-        Stop listening, let the connections under way finish, and cut off those
-        that are left after some time.  C{startService} may be called again at
-        any time, or C{stopService}, which cuts them off at once.
+        Stop listening, and let the connections under way finish.
 
-        @param timeout: Seconds; 0 cuts them off at once.
-        @return: Fires when all is gone.
+        Connections that are left after C{timeout} are aborted.  C{startService} may be
+        called again at any time.  So may C{stopService}, which aborts them at once.
+
+        @param timeout: Seconds; 0 aborts them at once.
+        @return: Fires when all connections are gone.
         """
         self._leave()
         leaving = list(self._leaving)
@@ -184,14 +187,15 @@ class LoadBalancer(Service):
 
     def reopenLogs(self) -> None:
         """
-        Begin the access log anew if its file was moved away; otherwise that is
-        found out by the next line.
+        Open a new access log file, if the old one was moved away.
+
+        Without this call, the next line does so.
         """
         for generation in (*self._leaving, *filter(None, [self._generation])):
             generation.reopenLogs()
 
     def _leave(self) -> None:
-        """Let the present generation, if there is one, accept nobody any more."""
+        """Stop the present generation, if there is one, from accepting clients."""
         generation, self._generation = self._generation, None
         if generation is not None:
             self._leaving.append(generation)

@@ -1,8 +1,8 @@
 """
-What signals mean to C{twistd lbproxy}.
+Handles the signals of C{twistd lbproxy}.
 
-Only the command line takes them: to a balancer that is part of another
-application they mean what that application says.
+Only the command line does this.  A balancer that is part of another application leaves
+signals to that application.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from twisted.logger import Logger
 
 class Signals:
     """
-    Answers the signals of a process until it ends.
+    Sets the signal handlers of the process.
 
-    Left alone, SIGHUP, SIGUSR1, SIGUSR2 and SIGQUIT would each end it at once,
-    with its pid file left behind.
+    By default SIGHUP, SIGUSR1, SIGUSR2 and SIGQUIT would each end the process at once,
+    and leave its pid file behind.
     """
 
     _log = Logger()
 
     def __init__(self, reactor: Any, reopenLogs: Callable[[], object]) -> None:
         """
-        @param reactor: Twisted's own; it is what SIGTERM and SIGINT stop.
-        @param reopenLogs: What SIGUSR1 asks for.
+        @param reactor: Twisted's own reactor, which SIGTERM and SIGINT stop.
+        @param reopenLogs: Called on SIGUSR1.
         """
         self._reactor = reactor
         self._reopenLogs = reopenLogs
         self._stopping = False
 
     def take(self) -> None:
-        """Answer them from now on."""
+        """Set the handlers."""
         signal.signal(signal.SIGHUP, self._inTurn(self._reload))
         signal.signal(signal.SIGUSR1, self._inTurn(self._reopen))
         signal.signal(signal.SIGUSR2, self._inTurn(self._ignore))
@@ -47,7 +47,7 @@ class Signals:
     def _inTurn(
         self, action: Callable[[], None]
     ) -> Callable[[int, FrameType | None], None]:
-        """A handler that leaves it to the reactor when the action is done."""
+        """Make a handler that has the reactor call the action."""
 
         def handle(number: int, frame: FrameType | None) -> None:
             self._reactor.callFromThread(action)
@@ -68,8 +68,9 @@ class Signals:
 
     def _stopOnce(self) -> None:
         """
-        Let only the first of several signals to stop reach the reactor: a second
-        one is a traceback of ReactorNotRunning in the log.
+        Pass only the first of several stop signals on to the reactor.
+
+        A second one would log a traceback of ReactorNotRunning.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             before = signal.getsignal(number)
@@ -88,11 +89,11 @@ class Signals:
 
     def _quit(self, number: int, frame: FrameType | None) -> None:
         self._log.info("Received SIGQUIT, which stops as SIGTERM does")
-        # twistd ends by the signal that stopped it, and for this one the system
-        # would write a core file.  A limit of 1 prevents that also where cores
-        # go to a program, to which other limits do not apply; core(5).
+        # twistd ends itself with the signal that stopped it, and for SIGQUIT the system
+        # would write a core file.  A limit of 1 prevents that.  It does so even where
+        # cores are piped to a program, to which other limits do not apply; core(5).
         hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
         if hard:
             resource.setrlimit(resource.RLIMIT_CORE, (1, hard))
-        # The reactor's own handler remembers the number for twistd.
+        # The reactor's own handler stores the number of the signal for twistd.
         self._reactor.callWhenRunning(self._reactor.sigTerm, number, frame)

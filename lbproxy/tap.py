@@ -1,8 +1,8 @@
 """
-C{twistd lbproxy}: its options, and the service they ask for.
+The options of C{twistd lbproxy}, and the service that it runs.
 
-Whatever is wrong with them is one line on standard error and exit status 1;
-Twisted's own way is the whole help text, or a traceback.
+An error in the options is one line on standard error, with exit status 1.  Twisted
+alone would print the whole help text, or a traceback.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from .service import LoadBalancer
 from .signals import Signals
 
 _PIPE = 98
-"""Bytes that twistd passes on from a daemon that cannot start to its launcher."""
+"""The most bytes that twistd passes to the launcher from a daemon that cannot start."""
 
 _TAIL = 40
-"""How many of them are for the end of a longer sentence: what the errno means."""
+"""How many of them are for the end of a long sentence, which explains the errno."""
 
 
 class DaemonCannotStart(SystemExit, CannotStart):
     """
     Ends a daemon that cannot start.
 
-    It is an C{Exception}, so that twistd tells the launcher and removes the pid
-    file; and a C{SystemExit}, so that no traceback follows in the log, which has
-    the sentence already.  The launcher gets the last line of what Python prints of
-    an exception: the note, without the name of a class before it.
+    It is an C{Exception}, so that twistd tells the launcher and removes the pid file.
+    It is a C{SystemExit}, so that no traceback follows in the log, which has the
+    sentence already.  The launcher gets the last line of what Python prints of an
+    exception.  That line is the note, without the name of a class before it.
     """
 
     def __init__(self, sentence: str) -> None:
@@ -55,7 +55,7 @@ class Options(usage.Options):
     """
     The options of C{twistd lbproxy}.
 
-    @cvar command: What the user has typed to get here.
+    @cvar command: The command that the user has typed.
     """
 
     command = "twistd lbproxy"
@@ -107,19 +107,21 @@ class Options(usage.Options):
     opt_b = opt_backend
 
     def parseOptions(self, options: list[str] | None = None) -> None:
-        """Parse them; an error is one line."""
+        """Parse the options; an error is printed as one line."""
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
             _fail(f"{error} ({self.command} --help lists the options)")
 
     def parseArgs(self, *arguments: str) -> None:
-        """There are none besides options."""
+        """Refuse arguments that are not options."""
         if arguments:
             raise usage.UsageError(f"unexpected argument: {arguments[0]}")
 
     def postOptions(self) -> None:
-        """Make them into configuration, and if that is all, say that it is valid."""
+        """
+        Make the configuration from the options; with C{--check}, check it and exit.
+        """
         try:
             self["configuration"] = self._configuration()
             if self["check"]:
@@ -153,9 +155,10 @@ class Options(usage.Options):
 
 class CommandLineService(MultiService):
     """
-    Holds the balancer of a C{twistd lbproxy}, and tells whoever started it why
-    it cannot start: in the foreground by one line and the exit status, as a
-    daemon through its log and the launcher that is still waiting.
+    Holds the balancer of C{twistd lbproxy}, and reports why it cannot start.
+
+    In the foreground it prints one line and sets the exit status.  As a daemon it
+    writes to its log and tells the launcher, which is still waiting.
     """
 
     _log = Logger()
@@ -166,14 +169,14 @@ class CommandLineService(MultiService):
         self._followed: FollowedLog | None = None
 
     def startService(self) -> None:
-        """Start, follow twistd's log, and answer signals."""
+        """Start, follow twistd's log, and set the signal handlers."""
         super().startService()
         self._followed = followLog(globalLogPublisher, time.monotonic)
         freeStandardLog(globalLogPublisher)
         Signals(_reactor(), self.reopenLogs).take()
 
     def privilegedStartService(self) -> None:
-        """Start what needs privileges, or fail in the way that can be seen."""
+        """Start what needs privileges, and report a failure to the user."""
         try:
             super().privilegedStartService()
         except (CannotStart, ConfigurationError) as error:
@@ -183,7 +186,9 @@ class CommandLineService(MultiService):
             raise DaemonCannotStart(str(error)) from None
 
     def reopenLogs(self) -> None:
-        """Begin the log files anew that were moved away, without waiting for a line."""
+        """
+        Open new log files for those that were moved away, without waiting for a line.
+        """
         if self._followed is not None:
             self._followed.follow()
         for service in self:
@@ -195,7 +200,7 @@ def makeService(options: Options) -> IService:
     """
     Make the service of C{twistd lbproxy}.
 
-    @raise SystemExit: If what the options ask for cannot be had.
+    @raise SystemExit: If what the options ask for cannot be made.
     """
     parent = CommandLineService()
     try:
@@ -214,7 +219,11 @@ def _reactor() -> Any:
 
 
 def _shortened(sentence: str) -> str:
-    """As much as fits the pipe, in ASCII: all, or else the beginning and the end."""
+    """
+    Shorten a sentence to what fits the pipe, in ASCII.
+
+    A sentence that is too long keeps its beginning and its end.
+    """
     escaped = sentence.encode("ascii", "backslashreplace").decode()
     if len(escaped) <= _PIPE:
         return escaped

@@ -1,5 +1,5 @@
 """
-A network in memory, for the tests of lbproxy and of what is written for it.
+A network in memory, for the tests of lbproxy and of plugins for it.
 
 A whole balancer runs on it, without a socket and without waiting::
 
@@ -12,7 +12,7 @@ A whole balancer runs on it, without a socket and without waiting::
     network.settle()
     assert backend.accepted[0].received == b"hello"
 
-Time passes when the test says so: L{MemoryNetwork} is a C{Clock}.
+L{MemoryNetwork} is a C{Clock}: its time moves only when the test moves it.
 """
 
 from .backends import ScriptedBackend

@@ -1,4 +1,4 @@
-"""What is at an address of the network in memory, and how it behaves."""
+"""Backends on the network in memory, each with the behaviour that a test chooses."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ Answer = Literal["accept", "refuse", "hang"]
 @define(eq=False)
 class ScriptedBackend:
     """
-    What listens, or does not, at one address.  It accepts and says nothing unless
-    it was told to do something else; what it is told holds for dials to come.
+    A backend at one address of the network in memory.
 
-    @ivar answer: C{"accept"}, C{"refuse"}, or C{"hang"} for one that never
-        answers.
+    It accepts dials and sends nothing until a test changes that.  A change applies to
+    later dials.
+
+    @ivar answer: C{"accept"}, C{"refuse"}, or C{"hang"} to leave dials without an
+        answer.
     @ivar delay: Seconds until a dial is answered.
     @ivar accepted: The far ends of the connections that were made to it.
-    @ivar dials: How many were tried.
+    @ivar dials: How many dials were tried.
     """
 
     answer: Answer = "accept"
@@ -34,7 +36,7 @@ class ScriptedBackend:
 
     def accepts(self, after: float = 0.0) -> None:
         """
-        Accept what is dialled.
+        Accept dials.
 
         @param after: Seconds that each dial takes.
         """
@@ -42,7 +44,7 @@ class ScriptedBackend:
 
     def refuses(self, after: float = 0.0) -> None:
         """
-        Refuse what is dialled.
+        Refuse dials.
 
         @param after: Seconds that each dial takes.
         """
@@ -53,16 +55,16 @@ class ScriptedBackend:
         self.answer = "hang"
 
     def stalls(self) -> None:
-        """Accept, and take nothing."""
+        """Accept dials, and take no bytes from the connections."""
         self.accepts()
         self._begin = Far.stall
 
     def resets(self, after: float | None = None) -> None:
         """
-        Accept, and reset each connection.
+        Accept dials, and reset each connection.
 
-        @param after: Seconds after the first bytes have come; at once when the
-            connection is made, if not given.
+        @param after: Seconds from the first bytes to the reset.  If it is not given,
+            the reset comes as soon as the connection is made.
         """
         self.accepts()
         if after is None:
@@ -72,9 +74,10 @@ class ScriptedBackend:
 
     def replies(self, answer: bytes, after: float = 0.0) -> None:
         """
-        Accept, and when the first bytes have come answer and end the stream.
+        Accept dials; when the first bytes have come, send an answer and end the stream.
 
-        @param after: Seconds after they have come.
+        @param answer: The bytes to send.
+        @param after: Seconds from the first bytes to the answer.
         """
 
         def reply(far: Far) -> None:

@@ -1,4 +1,4 @@
-"""A network in memory, which is a reactor to the balancer that runs on it."""
+"""A network in memory, which is the reactor of the balancer that runs on it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class _Port:
         self._close = close
 
     def startListening(self) -> None:
-        """It does."""
+        """Do nothing: the port listens from the beginning."""
 
     def stopListening(self) -> Deferred[None]:
         self._close()
@@ -83,10 +83,10 @@ class _Port:
 @implementer(IReactorTCP, IReactorUNIX)
 class MemoryNetwork(Clock):
     """
-    A clock, and a network between addresses that exist in memory only.
+    A reactor in memory: a clock, and a network without sockets.
 
-    A UNIX socket is a path, of which nothing is on disk; but C{--check} and a start
-    look whether its directory is there.
+    A UNIX socket makes no file.  But C{--check} and a start check that the directory of
+    its path exists.
     """
 
     def __init__(self) -> None:
@@ -98,8 +98,9 @@ class MemoryNetwork(Clock):
 
     def backend(self, host: str, port: int | None = None) -> ScriptedBackend:
         """
-        The backend at an address; it is made when it is first asked for.  A dial to
-        an address that was never asked for is refused.
+        The backend at an address, which the first call makes.
+
+        A dial to an address is refused if this was never called for it.
 
         @param host: An IP address, or the path of a UNIX socket.
         @param port: L{None} for a UNIX socket.
@@ -107,7 +108,12 @@ class MemoryNetwork(Clock):
         return self._backends.setdefault((host, port), ScriptedBackend())
 
     def alias(self, name: str, host: str) -> None:
-        """Let a host be known by another name too."""
+        """
+        Give a host another name.
+
+        @param name: The name that endpoints dial.
+        @param host: The IP address that the dials go to.
+        """
         self._names[name] = host
 
     def client(self, port: int | str, host: str = "192.0.2.1") -> Far:
@@ -115,7 +121,8 @@ class MemoryNetwork(Clock):
         Connect a client to a listening port.
 
         @param port: Its number, or the path of a UNIX socket.
-        @param host: The client's IP address; of no meaning on a UNIX socket.
+        @param host: The client's IP address; ignored for a UNIX socket.
+        @return: The client's end of the connection.
         @raise KeyError: If nothing listens there.
         """
         self._clients += 1
@@ -136,10 +143,9 @@ class MemoryNetwork(Clock):
 
     def settle(self, seconds: float = 0.0) -> None:
         """
-        Advance the clock, stopping at each call that is due on the way, and make
-        all calls that are due.
+        Advance the clock, and make each call that is due on the way at its own time.
 
-        @param seconds: 0 for what is due at once only.
+        @param seconds: 0 makes only the calls that are due at once.
         """
         until = self.seconds() + seconds
         while self.calls and self.calls[0].getTime() <= until:
@@ -151,7 +157,7 @@ class MemoryNetwork(Clock):
     def listenTCP(
         self, port: int, factory: Any, backlog: int = 50, interface: str = ""
     ) -> IListeningPort:
-        """Let clients connect."""
+        """Listen on a port, to which clients can then connect."""
         return self._listen(port, factory, _ip(interface or "0.0.0.0", port), interface)
 
     def connectTCP(
@@ -162,7 +168,9 @@ class MemoryNetwork(Clock):
         timeout: float = 30,
         bindAddress: object = None,
     ) -> IConnector:
-        """Connect to the backend at an address, in a moment."""
+        """
+        Dial the backend at an address.  It is never answered before the clock moves.
+        """
         host = self._names.get(host, host)
         return self._connect((host, port), _ip(host, port), factory)
 
@@ -176,15 +184,17 @@ class MemoryNetwork(Clock):
         mode: int = 0o666,
         wantPID: bool = False,
     ) -> IListeningPort:
-        """Let clients connect."""
+        """Listen on a path, to which clients can then connect."""
         return self._listen(address, factory, UNIXAddress(address), address)
 
     def connectUNIX(
         self, address: str, factory: Any, timeout: float = 30, checkPID: bool = False
     ) -> IConnector:
         """
-        Connect to the backend at a path, in a moment.  As with a real one, what is
-        not answered at once is taken for a backlog that is full.
+        Dial the backend at a path.  It is never answered before the clock moves.
+
+        As on a real UNIX socket, a dial without an answer at once fails: the balancer
+        concludes that the backlog is full.
         """
         return self._connect((address, None), UNIXAddress(address), factory)
 

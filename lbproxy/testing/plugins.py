@@ -1,4 +1,4 @@
-"""What a plugin is given, and what it promises."""
+"""Arguments to call plugins with in tests, and checks that a picker is correct."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..words.connection import Address, Connection
 
 
 def connectionFrom(host: str = "192.0.2.1", port: int = 40001) -> Connection:
-    """What is known about a client that has just come, for a picker or router."""
+    """Make a connection that was just accepted, to pass to a picker or a router."""
     return Connection(1, "test", Address(host, port), Address("127.0.0.1", 8080), 0.0)
 
 
@@ -28,8 +28,8 @@ def candidatesOf(
     Make the candidates of a pool in which every member is available.
 
     @param backends: At least one; a text is a client endpoint description.
-    @param picker: The pool's.  If it provides L{IMembershipObserver} it is told of
-        the members.
+    @param picker: The picker of the pool.  If it provides L{IMembershipObserver} it is
+        told of the members.
     """
     if not backends:
         raise ValueError("a picker is never asked without candidates")
@@ -43,14 +43,14 @@ def checkPicker(
     settle: Callable[[], object] | None = None,
 ) -> Member:
     """
-    Check what every picker promises.
+    Check that a picker answers with candidates only, and does not change them.
 
-    @param picker: Of the kind under test, not used before.
-    @param candidates: Whom it may choose from; not empty.
-    @param settle: For an C{async} picker that waits for something: called after
-        each question, and makes it come, such as L{MemoryNetwork.settle}.
+    @param picker: A picker of the kind under test, not used before.
+    @param candidates: The members it may choose from; not empty.
+    @param settle: For an C{async} picker that waits for something: called after each
+        question, and makes it come, such as L{MemoryNetwork.settle}.
     @return: Its first choice.
-    @raise AssertionError: If it breaks its promise, or has not answered.
+    @raise AssertionError: If the picker fails the check, or has not answered.
     """
     outcome: list[Member | Failure] = []
     checkAsyncPicker(picker, candidates).addBoth(outcome.append)
@@ -69,11 +69,11 @@ def checkAsyncPicker(
     picker: IBackendPicker, candidates: ICandidates
 ) -> Deferred[Member]:
     """
-    Check what every picker promises, on a reactor that runs.
+    Check a picker as L{checkPicker} does, on a reactor that runs.
 
-    @param picker: Of the kind under test, not used before.
-    @param candidates: Whom it may choose from; not empty.
-    @return: Its first choice, or an L{AssertionError} if it breaks its promise.
+    @param picker: A picker of the kind under test, not used before.
+    @param candidates: The members it may choose from; not empty.
+    @return: Its first choice, or an L{AssertionError} if it fails the check.
     """
     return Deferred.fromCoroutine(_check(picker, candidates))
 

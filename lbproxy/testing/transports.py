@@ -1,4 +1,4 @@
-"""Connections in memory: the near end, a transport, and the far end."""
+"""Connections in memory, each with a near end, which is a transport, and a far end."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ _RESET = object()
 @implementer(ITCPTransport, IPushProducer, IConsumer)
 class MemoryTransport:
     """
-    The near end of a connection: a transport that behaves as Twisted's TCP
-    transports do, with their buffer limit, their half-close and their traps.
+    The near end of a connection: a transport for the balancer's protocol.
 
-    @ivar protocol: Who is told of what arrives.
-    @ivar far: The other end, in the hands of the test.
-    @ivar dataBuffer: What was written and not taken; as Twisted has it, counted
+    It behaves as Twisted's TCP transports do, with their buffer limit, their half-close
+    and their pitfalls.
+
+    @ivar protocol: The protocol that receives what arrives.
+    @ivar far: The other end, which the test controls.
+    @ivar dataBuffer: The bytes that were written and not taken; as in Twisted, counted
         from C{offset} on.
     @ivar aborted: Whether C{abortConnection} was called.
     """
@@ -64,7 +66,7 @@ class MemoryTransport:
         self._scheduled = False
 
     def connect(self, protocol: IProtocol) -> None:
-        """Let a protocol have this transport."""
+        """Connect a protocol to this transport."""
         self.protocol = protocol
         self.connected = True
         protocol.makeConnection(self)
@@ -80,23 +82,23 @@ class MemoryTransport:
         return self._peer
 
     def getTcpNoDelay(self) -> bool:
-        """As it was set."""
+        """The value that was set."""
         return self._noDelay
 
     def setTcpNoDelay(self, enabled: bool) -> None:
-        """Of no consequence in memory."""
+        """Store the value, which has no effect in memory."""
         self._noDelay = enabled
 
     def getTcpKeepAlive(self) -> bool:
-        """As it was set."""
+        """The value that was set."""
         return self._keepAlive
 
     def setTcpKeepAlive(self, enabled: bool) -> None:
-        """Of no consequence in memory."""
+        """Store the value, which has no effect in memory."""
         self._keepAlive = enabled
 
     def write(self, data: bytes) -> None:
-        """Buffer what the far end has not taken yet."""
+        """Buffer bytes until the far end takes them."""
         if not self.connected or self._writesEnded:
             return
         self.dataBuffer += data
@@ -133,14 +135,14 @@ class MemoryTransport:
             self._clock.callLater(0, self._lose, ConnectionAborted())
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Pause and resume something that writes here."""
+        """Register a push producer, to pause and resume it."""
         assert streaming, "only push producers are of use to a relay"
         if self._producer is not None:
             raise RuntimeError("there is a producer already")
         self._producer = producer
 
     def unregisterProducer(self) -> None:
-        """Let the producer go."""
+        """Remove the producer."""
         self._producer = None
         self._producerPaused = False
         self._soon()
@@ -155,7 +157,7 @@ class MemoryTransport:
         self._soon()
 
     def stopProducing(self) -> None:
-        """Close."""
+        """Close the connection."""
         self.loseConnection()
 
     # What the network does, one turn at a time.
@@ -215,20 +217,21 @@ class MemoryTransport:
             if self._producer is not None:
                 self._producer.stopProducing()
                 self._producer = None
-            # As Twisted does, so that nothing refers to what is over.
+            # As Twisted does, so that a closed transport does not refer to its
+            # protocol.
             protocol, self.protocol = self.protocol, None
             protocol.connectionLost(Failure(reason))
 
 
 class _MemoryKind(Kind):
-    """The kind of L{MemoryTransport}."""
+    """How a stream uses a L{MemoryTransport}."""
 
     facts = Facts(
         halfCloses=True, resets=True, pauses=True, tellsDeaf=True, tellsDelivery=True
     )
 
     def attach(self, stream: TransportStream, transport: Any) -> Facts:
-        """It tells everything by itself."""
+        """Return the facts; the transport needs no preparation."""
         return self.facts
 
     def end(self, transport: Any) -> None:
@@ -236,14 +239,14 @@ class _MemoryKind(Kind):
         transport.loseWriteConnection()
 
     def transit(self, stream: TransportStream) -> tuple[int, int]:
-        """What is in the transport's buffer is on its way."""
+        """Count the bytes in the transport's buffer as in transit."""
         if stream.transport is not None and not stream.deaf:
             waiting = len(stream.transport.dataBuffer)
             stream.taken = stream.accepted - waiting
         return (0 if stream.deaf else stream.accepted - stream.taken), stream.taken
 
     def hopeless(self, stream: TransportStream) -> bool:
-        """Whether the far end has been reset, although that was not read."""
+        """Whether the far end was reset, although the reset has not been read."""
         return stream.transport is not None and _RESET in stream.transport._incoming
 
 
@@ -252,15 +255,15 @@ declare(MemoryTransport, _MemoryKind())
 
 class Far:
     """
-    The far end of a connection: what a client or a backend does and sees.
+    The far end of a connection, where a test acts as the client or the backend.
 
-    @ivar received: What has arrived, and was taken.
+    @ivar received: The bytes that have arrived and were taken.
     @ivar hasEnd: Whether the end of the stream has arrived.
     @ivar wasReset: Whether the connection was reset from the near side.
     @ivar closed: Whether the near side is gone.
     @ivar window: How many more bytes will be taken; L{None} is any number.
-    @ivar failure: What sending to it fails with from now on, if it does.
-    @ivar heard: What to call whenever something has been taken, if anything.
+    @ivar failure: The error with which sending to it fails from now on, or L{None}.
+    @ivar heard: Called whenever bytes have been taken, unless it is L{None}.
     """
 
     def __init__(self, near: MemoryTransport) -> None:
@@ -274,30 +277,30 @@ class Far:
         self._near = near
 
     def send(self, data: bytes) -> None:
-        """Say something."""
+        """Send bytes to the near end."""
         self._near._incoming.append(bytes(data))
         self._near._soon()
 
     def end(self) -> None:
-        """End the stream; what is still sent to here will be taken."""
+        """End the stream.  Bytes that are sent to this end will still be taken."""
         self._near._incoming.append(_END)
         self._near._soon()
 
     def reset(self) -> None:
-        """Reset the connection, behind what was said before."""
+        """Reset the connection, after what was sent before."""
         self._near._incoming.append(_RESET)
         self._near._soon()
 
     def later(self, seconds: float, act: Callable[[], object]) -> None:
-        """Do something after some time, unless the near side is gone by then."""
+        """Call C{act} after C{seconds}, unless the near side is gone by then."""
         self._near._clock.callLater(seconds, lambda: self.closed or act())
 
     def stall(self) -> None:
-        """Take nothing from now on."""
+        """Take no bytes from now on."""
         self.window = 0
 
     def take(self, length: int | None = None) -> None:
-        """Take so many bytes more; any number, if no length is given."""
+        """Take C{length} more bytes; any number, if no length is given."""
         self.window = None if length is None else (self.window or 0) + length
         self._near._soon()
 

@@ -1,1 +1,1 @@
-"""What is spoken of: plain values that every other room uses."""
+"""Plain values and parsers that every other package uses."""

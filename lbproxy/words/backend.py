@@ -1,4 +1,4 @@
-"""A backend, and its membership of one pool."""
+"""A backend, and a member, which is a backend in one pool."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ class Backend:
     One place to send connections to.
 
     @ivar connect: The Twisted client endpoint description, such as
-        C{"tcp:127.0.0.1:9001"}; kept as text, so that backends compare.
-    @ivar name: What logs and other people call it; the description itself
-        unless it was given a name.
-    @ivar weight: Its share of the connections, relative to the other members
-        of its pool: 1 to 65535.
+        C{"tcp:127.0.0.1:9001"}; kept as text, so that backends can be compared.
+    @ivar name: The name in logs; by default the description.
+    @ivar weight: Its share of the connections, relative to the other members of its
+        pool: 1 to 65535.
     """
 
     connect: str = field(
@@ -58,18 +57,18 @@ class Backend:
 @define(eq=False)
 class Member:
     """
-    One backend in one pool, with its live state.  Its pool alone writes to it,
-    except for C{way}.
+    One backend in one pool, with its live state.
 
-    @ivar active: How many leases on it are held: connections being dialled or
-        relayed.
-    @ivar consecutiveFailures: Dials that failed since the last that worked.
-    @ivar ejections: How many times in a row it was ejected without a dial
-        that worked in between; each doubles the next ejection.
-    @ivar ejectedUntil: When it may be picked again, in the seconds of the
-        pool's clock, or L{None} while it is not ejected.
+    Only its pool writes to it, except for C{way}.
+
+    @ivar active: How many leases on it are held: connections being dialled or relayed.
+    @ivar consecutiveFailures: How many dials have failed since the last successful one.
+    @ivar ejections: How many times it was ejected since the last successful dial.  Each
+        ejection doubles the next one.
+    @ivar ejectedUntil: When it may be picked again, in the seconds of the pool's clock,
+        or L{None} while it is not ejected.
     @ivar ejectedAt: When it was ejected last.
-    @ivar way: What the dialer has made for connecting to it, on its first dial.
+    @ivar way: The object that the dialer connects with, made on the first dial.
     """
 
     backend: Backend

@@ -33,21 +33,21 @@ class End(StrEnum):
 
     @property
     def normal(self) -> bool:
-        """Whether one of the two sides simply finished."""
+        """Whether the client or the backend closed the connection without an error."""
         return self in NORMAL_ENDS
 
 
 NORMAL_ENDS = frozenset({End.CLIENT_CLOSED, End.BACKEND_CLOSED})
-"""Those by which one of the two sides simply finished."""
+"""The ends in which the client or the backend closed without an error."""
 
 
 @frozen
 class Address:
     """
-    Where one end of a connection is.
+    The address of one end of a connection.
 
-    @ivar host: An IP address as text, or the path of a UNIX socket, which is
-        empty for a client that bound none.
+    @ivar host: An IP address as text, or the path of a UNIX socket, which is empty for
+        a client that bound none.
     @ivar port: 0 to 65535, or L{None} for a UNIX socket.
     """
 
@@ -65,26 +65,25 @@ class Address:
 @define(eq=False)
 class Connection:
     """
-    What is known about one client's connection, from its first moment to the
-    record that the observers get.
+    What is known about one client's connection, from accept to the end of its record.
 
     All times are seconds of the reactor's clock (of the epoch, in production).
 
-    @ivar id: A number that no other connection of this process has; every log
-        event about the connection carries it.
-    @ivar listener: The name of the listener it came in by.
-    @ivar client: Where the client is.
+    @ivar id: A number that no other connection of this process has; every log event
+        about the connection carries it.
+    @ivar listener: The name of the listener that accepted it.
+    @ivar client: The client's address.
     @ivar local: The address it connected to.
     @ivar opened: When it was accepted.
-    @ivar pool: The pool it was routed to, once it was.
-    @ivar tried: The backends that were dialled in vain, in order.
-    @ivar backend: The backend it was joined to, once it was.
+    @ivar pool: The pool it was routed to, or L{None} before that.
+    @ivar tried: The backends whose dials failed, in order.
+    @ivar backend: The backend it was joined to, or L{None}.
     @ivar connected: When it was joined, or L{None}.
     @ivar bytesFromClient: How many bytes were read from the client.
     @ivar bytesFromBackend: How many bytes were read from the backend.
     @ivar closed: When both sides were gone, or L{None}.
-    @ivar end: Why it ended, once it has.
-    @ivar detail: A few words more about the end, often empty.
+    @ivar end: Why it ended, or L{None} before the end.
+    @ivar detail: Details of the end in a few words; often empty.
     """
 
     id: int

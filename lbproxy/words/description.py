@@ -1,8 +1,8 @@
 """
-The grammar of descriptions: C{tcp:8080:interface=127.0.0.1}.
+Parses and writes descriptions, such as C{tcp:8080:interface=127.0.0.1}.
 
-Twisted's endpoints are described so, and lbproxy writes pickers the same way.
-Twisted keeps its own reader of it to itself.
+Twisted describes endpoints in this grammar, and lbproxy describes pickers in it too.
+Twisted's own parser is private.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Iterable, Mapping
 from attrs import field, frozen
 
 Field = tuple[str | None, str]
-"""A name, or L{None} for what is told by its position, and a value."""
+"""The name of a field, or L{None} if it is given by its position, and its value."""
 
 
 @frozen
 class Description:
     """
-    A description, taken apart.
+    A description that has been parsed.
 
-    @ivar positional: What stands between colons without an equals sign; the
-        first is the kind of endpoint, or the name of the picker.
-    @ivar named: What is written C{name=value}.
+    @ivar positional: The fields without an equals sign.  The first is the kind of
+        endpoint, or the name of the picker.
+    @ivar named: The fields that are written C{name=value}.
     """
 
     positional: tuple[str, ...]
@@ -31,8 +31,9 @@ class Description:
     @classmethod
     def parse(cls, text: str) -> Description:
         """
-        Take a description apart.  A backslash takes the character after it
-        literally.
+        Parse a description.
+
+        A backslash takes the character after it literally.
 
         @raise ValueError: With one line that says what is wrong with it.
         """
@@ -50,9 +51,9 @@ class Description:
 
 def fieldsOf(text: str) -> list[Field]:
     """
-    The fields of a description in their order, each with its name, if it has
-    one, and its value.
+    Split a description into its fields, in order.
 
+    @return: The name of each field, or L{None}, and its value.
     @raise ValueError: With one line, if the text ends in a backslash.
     """
     fields: list[Field] = []
@@ -77,7 +78,7 @@ def fieldsOf(text: str) -> list[Field]:
 
 
 def written(fields: Iterable[Field]) -> str:
-    """The description that L{fieldsOf} takes apart into these fields."""
+    """Write the description that has these fields; the reverse of L{fieldsOf}."""
     return ":".join(
         _escaped(value, _SPECIAL + "=")
         if name is None
@@ -88,14 +89,15 @@ def written(fields: Iterable[Field]) -> str:
 
 def withDefault(text: str, name: str, value: object, kinds: Mapping[str, int]) -> str:
     """
-    The description with an argument, if its kind takes it and it is not given.
+    Add an argument to a description, if its kind takes it and it is not given.
 
-    @param text: A description that can be taken apart.
-    @param kinds: Those that take it, each with its position, the kind's being 0.
+    @param text: A description that can be parsed.
+    @param kinds: The kinds that take the argument, each with its position; the kind
+        itself is at 0.
     """
     description = Description.parse(text)
     kind = description.positional[0].lower() if description.positional else ""
-    # For a kind that is not in the table there is no room.
+    # A kind that is not in the table does not take the argument.
     if name in description.named or len(description.positional) > kinds.get(kind, -1):
         return text
     return f"{text}:{name}={value}"

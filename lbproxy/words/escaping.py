@@ -1,15 +1,14 @@
-"""Text that others chose, made safe to show on one line."""
+"""Escapes text from outside, so that it is safe to show on one line."""
 
 from __future__ import annotations
 
 
 def oneLine(text: str) -> str:
     r"""
-    C{text} with all that a terminal would not show plainly escaped: an escape
-    character becomes C{\x1b}, a line break C{\n}.
+    Escape all characters that a terminal would not show plainly.
 
-    Nobody whose text is logged this way can write lines of their own, or move
-    the cursor of whoever reads the log.
+    An escape character becomes C{\x1b}, a line break C{\n}.  So text from outside
+    cannot add lines to a log, or move the cursor of a terminal that shows it.
     """
     if text.isprintable():
         return text
@@ -20,5 +19,7 @@ def oneLine(text: str) -> str:
 
 
 def oneWord(text: str) -> str:
-    """The same, with blanks escaped too, for logs where a blank ends a field."""
+    """
+    Escape as L{oneLine} does, and blanks too, for logs where a blank ends a field.
+    """
     return oneLine(text).replace(" ", "\\x20")

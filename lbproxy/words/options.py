@@ -1,14 +1,14 @@
 """
-How an option is declared: once, in the options class of the room that uses it.
+Declares options, each once, in the options class of the package that uses it.
 
-Such a class is a value with one field for each option::
+An options class is a value with one field for each option::
 
     @frozen
     class DialOptions:
         connectTimeout: float = option(moreThanNone, "5s", "How long ...")
 
-The key of the configuration file, its default, its error texts and its line in
-the reference all come from that one line.
+The key of the configuration file, its default, its error texts and its line in the
+reference all come from that one line.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _Owner = TypeVar("_Owner")
 @frozen
 class Option:
     """
-    An option that a plugin accepts, as configuration sees it.
+    An option of a plugin, which the configuration can set.
 
-    @ivar parse: Turns what was written (a string from the command line, any
-        TOML value from a file) into the option's value: any function, or a
-        parser of L{lbproxy.words.values} or L{lbproxy.words.units}.  It raises
-        L{ValueError} with one line that says what was expected.
+    @ivar parse: Turns what was written (a string from the command line, any TOML value
+        from a file) into the option's value: any function, or a parser of
+        L{lbproxy.words.values} or L{lbproxy.words.units}.  It raises L{ValueError} with
+        one line that says what was expected.
     @ivar default: The value, already parsed, of an option that is not given.
-    @ivar doc: One sentence for whoever writes the configuration.
+    @ivar doc: One sentence for the user who writes the configuration.
     """
 
     parse: Callable[[object], object]
@@ -43,7 +43,7 @@ class Option:
 
 
 class Required(Enum):
-    """The default of an option that has none."""
+    """The default of an option that must be given."""
 
     REQUIRED = "required"
 
@@ -54,7 +54,7 @@ REQUIRED: Final = Required.REQUIRED
 @frozen
 class Unset:
     """
-    The default of an option whose absence is not the same as any one value.
+    The default of an option if leaving it out is not the same as any one value.
 
     @ivar meaning: What is done without it, for the documentation.
     """
@@ -65,12 +65,12 @@ class Unset:
 @frozen
 class Declaration:
     """
-    What a field of an options class says about itself.
+    The declaration of an option, which is kept with the field.
 
-    @ivar parse: Turns what was written into the value; raises L{ValueError}
-        with one line that says what was expected.
-    @ivar default: As a file would have it: C{"1h"}, not 3600.0.
-    @ivar doc: One sentence for whoever writes the configuration.
+    @ivar parse: Turns what was written into the value; raises L{ValueError} with one
+        line that says what was expected.
+    @ivar default: The default as a file would have it: C{"1h"}, not 3600.0.
+    @ivar doc: One sentence for the user who writes the configuration.
     """
 
     parse: Any
@@ -80,12 +80,12 @@ class Declaration:
 
 def option(parse: Callable[[object], Any], default: object, doc: str) -> Any:
     """
-    A field that is an option with a default.
+    Make a field that is an option with a default.
 
     @param parse: See L{Declaration}.
-    @param default: As a file would have it; the field's own is what C{parse}
-        makes of it.
-    @param doc: One sentence for whoever writes the configuration.
+    @param default: The default as a file would have it.  C{parse} turns it into the
+        default of the field.
+    @param doc: One sentence for the user who writes the configuration.
     """
     return field(default=parse(default), metadata=declared(parse, default, doc))
 
@@ -94,18 +94,21 @@ def declared(
     parse: Any, default: object | Required | Unset, doc: str
 ) -> dict[str, Declaration]:
     """
-    The metadata of a field that is an option, but has a default of its own or
-    none: C{field(metadata=declared(...))}.
+    Make the metadata that declares a field as an option.
+
+    It is for a field that has a default of its own or none:
+    C{field(metadata=declared(...))}.
     """
     return {_DECLARATION: Declaration(parse, default, doc)}
 
 
 def optionsOf(owner: type) -> Iterator[tuple[str, Declaration]]:
     """
-    The options of a class, in order: the name of the field and what it says.
+    Yield (field name, declaration) for each option of a class, in order.
 
-    @param owner: An options class; where a field is made by another one,
-        C{field(factory=Limits)}, that one's options stand in its place.
+    @param owner: An options class.  If a field has another options class as its
+        factory, C{field(factory=Limits)}, the options of that class are yielded in its
+        place.
     """
     for each in _fields(owner):
         inner = _inner(each)
@@ -117,9 +120,10 @@ def optionsOf(owner: type) -> Iterator[tuple[str, Declaration]]:
 
 def made(owner: type[_Owner], values: Mapping[str, Any]) -> _Owner:
     """
-    Make an options class of those of the values that are its own.
+    Make an object of an options class from the values that belong to it.
 
-    @param values: By the names of fields; what is not in it has its default.
+    @param values: The values, by the names of fields.  A field without a value has its
+        default.  Values of other classes are ignored.
     """
     arguments: dict[str, Any] = {}
     for each in _fields(owner):
@@ -136,6 +140,6 @@ def _fields(owner: Any) -> tuple[Attribute[Any], ...]:
 
 
 def _inner(each: Attribute[Any]) -> type | None:
-    """The options class that makes the default of a field."""
+    """The options class that makes the default of a field, or L{None}."""
     makes = getattr(each.default, "factory", None)
     return makes if isinstance(makes, type) and has(makes) else None

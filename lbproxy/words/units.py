@@ -1,8 +1,9 @@
 """
-The units of configuration: durations, parsed once and printed back.
+Reads and writes the units of configuration: durations and shares.
 
-What is printed parses to the very same number, so a value can go from a file
-into the program, and from there into documentation or an admin page, unharmed.
+A duration that was written is read as the very same number.  So a value can go from a
+file into the program, and from there into documentation or an admin page, without a
+change.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def parseDuration(value: object) -> float:
 
 def moreThanNone(value: object) -> float:
     """
-    Read a duration that cannot be off.
+    Read a duration that must be more than 0.
 
     @raise ValueError: With one line that says what was expected.
     """
@@ -61,7 +62,9 @@ def moreThanNone(value: object) -> float:
 
 def offOrBetween(lowest: float, highest: float) -> Callable[[object], float]:
     """
-    What reads a duration that is 0, for off, or within limits, both included.
+    Make a parser of a duration that is 0, for off, or within limits.
+
+    Both limits are included.
     """
 
     def parse(value: object) -> float:
@@ -91,8 +94,8 @@ def formatDuration(seconds: float) -> str:
     @param seconds: Finite, 0 or more.
     @return: Text that L{parseDuration} turns into exactly C{seconds}.
     """
-    # What a float shows is decimal, so 0.1 is a whole number of milliseconds
-    # although its exact binary value is not.
+    # A float is printed in decimal, so 0.1 is a whole number of milliseconds although
+    # its exact binary value is not.
     shown = Decimal(repr(float(seconds)))
     exact = Fraction(shown)
     units = ("h", "m", "s", "ms") if 0 < exact < 1 else ("h", "m", "s")

@@ -1,8 +1,8 @@
 """
-What an option may be: parsers of numbers, words and names.
+Parsers of the values of options: numbers, words and names.
 
-Each takes what was written, of whatever type, and returns the value, or raises
-L{ValueError} with one line that says what was expected.  Those of durations are
+Each takes a written value of any type, and returns the option's value, or raises
+L{ValueError} with one line that says what was expected.  The parsers of durations are
 in L{lbproxy.words.units}.
 """
 
@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 
 def wholeNumber(lowest: int, highest: int | None = None) -> Callable[[object], int]:
-    """An integer within limits, both included."""
+    """Make a parser of an integer within limits, both included."""
     limits = f"from {lowest} to {highest}" if highest else f"of {lowest} or more"
 
     def parse(written: object) -> int:
-        # To Python, true is an integer; to people it is not.
+        # True is an integer in Python, but not in a configuration.
         if (
             not isinstance(written, int)
             or isinstance(written, bool)
@@ -30,7 +30,7 @@ def wholeNumber(lowest: int, highest: int | None = None) -> Callable[[object], i
 
 
 def boolean(written: object) -> bool:
-    """C{true} or C{false}."""
+    """Read C{true} or C{false}."""
     if not isinstance(written, bool):
         raise ValueError("expected true or false")
     return written
@@ -38,9 +38,9 @@ def boolean(written: object) -> bool:
 
 def text(expected: str) -> Callable[[object], str]:
     """
-    Text that is not empty.
+    Make a parser of text that is not empty.
 
-    @param expected: What it is, for the error: C{"a path"}.
+    @param expected: What the error says was expected: C{"a path"}.
     """
 
     def parse(written: object) -> str:
@@ -52,7 +52,7 @@ def text(expected: str) -> Callable[[object], str]:
 
 
 def plainName(written: object) -> str:
-    """What something is called in logs, where a space ends a word."""
+    """Read a name for use in logs, where a space ends a word."""
     if (
         not isinstance(written, str)
         or not 1 <= len(written) <= 255
@@ -66,7 +66,7 @@ def plainName(written: object) -> str:
 
 
 def oneOf(*allowed: str) -> Callable[[object], str]:
-    """One of a few words."""
+    """Make a parser of one of a few words."""
     expected = "expected " + " or ".join(f'"{word}"' for word in allowed)
 
     def parse(written: object) -> str:
