@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from threading import Barrier
+
 import pytest
 import pytest_twisted
 from hypothesis import HealthCheck, example, given, settings
 from journeys import BACKEND, CLIENT, SCHEDULES, Certificates, Journey, SocketWorld
 from twisted.internet import reactor
+from twisted.internet.defer import gatherResults
 from twisted.internet.protocol import ServerFactory
 from twisted.internet.threads import deferToThread
 
@@ -32,6 +35,10 @@ RESET_BEHIND_AN_END = (
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     # The first port that Twisted opens brings a spare descriptor along for good.
     pytest_twisted.blockon(reactor.listenTCP(0, ServerFactory()).stopListening())
+    # As the first name that is looked up brings a thread, beside a journey's own.
+    both = Barrier(2)
+    waiting = [deferToThread(both.wait) for _ in range(2)]
+    pytest_twisted.blockon(gatherResults(waiting))
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
