@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 
 from .conftest import StartWith
-from .daemon import PATIENCE
+from .daemon import PATIENCE, eventually
 from .peers import Backend, asks, drain, echo
 
 PLUGINS = {"PYTHONPATH": str(Path(__file__).parents[1])}
@@ -52,8 +52,9 @@ def test_transportThatIsNeverGone(startWith: StartWith, stopped: bool) -> None:
     client.sendall(b"hello")
     began = monotonic()
     if stopped:
-        # It is joined as soon as it is accepted.
+        # Each is joined as soon as it is accepted.
         with daemon.connect():
+            eventually(lambda: daemon.connections() == 2)
             daemon.stop()
         ends = {record.end for record in daemon.records(2)}
         assert ends <= {"drained", "client-closed"}
