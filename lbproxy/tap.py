@@ -169,14 +169,18 @@ class CommandLineService(MultiService):
         self._followed: FollowedLog | None = None
 
     def startService(self) -> None:
-        """Start, follow twistd's log, and set the signal handlers."""
+        """Start, and follow twistd's log."""
         super().startService()
         self._followed = followLog(globalLogPublisher, time.monotonic)
         freeStandardLog(globalLogPublisher)
-        Signals(_reactor(), self.reopenLogs).take()
 
     def privilegedStartService(self) -> None:
-        """Start what needs privileges, and report a failure to the user."""
+        """
+        Set the signal handlers, start what needs privileges, and report a failure
+        to the user.
+        """
+        # Before the log says that it listens: from then on signals are expected.
+        Signals(_reactor(), self.reopenLogs).take()
         try:
             super().privilegedStartService()
         except (CannotStart, ConfigurationError) as error:
