@@ -43,7 +43,7 @@ from .observe.accesslog import AccessLog
 from .observe.endslog import EndsLog
 from .observe.observers import Observers, PoolObservers
 from .observe.poolslog import PoolsLog
-from .ports import CannotStart, Ports, gateAccept, ownSocket
+from .ports import CannotStart, Ports, ownSocket
 from .proxy.capacity import Capacity
 from .proxy.dialer import Dialer
 from .proxy.listener import ListenerFactory, Sessions, toAddress
@@ -98,7 +98,7 @@ class Process:
         self.poolsLog = PoolsLog(self.wheel)
         self.capacity = Capacity(self.wheel, 1)
         self.dialer = Dialer(self.reactor, self.errors)
-        self.ports = Ports(self.reactor)
+        self.ports = Ports(self.reactor, self.capacity)
 
     def rest(self) -> None:
         """
@@ -158,7 +158,6 @@ class Generation:
         self._destinations: dict[str, Destination] = {}
         self._pools: list[str] = []
         self._listening: list[str] = []
-        self._opened: list[IListeningPort] = []
         self._gone: list[Deferred[None]] = []
         self._isGone = False
 
@@ -189,9 +188,6 @@ class Generation:
             last connection is gone.
         """
         listening, self._listening = self._listening, []
-        for port in self._opened:
-            self._process.capacity.forget(port)
-        self._opened.clear()
         self.addresses.clear()
         closed = DeferredList(
             [self._process.ports.release(each) for each in listening],
@@ -302,9 +298,6 @@ class Generation:
         ownSocket(port, listener.socketOwner, listener.socketGroup)
         # Accepted sockets inherit what is set here.
         tune(port, listener.session.keepalive)
-        gateAccept(port, self._process.capacity)
-        self._process.capacity.watch(port)
-        self._opened.append(port)
         address = toAddress(port.getHost())
         self.addresses.append(address)
         self._log.info(

@@ -50,8 +50,14 @@ class OpenPort:
 
     _log = Logger()
 
-    def __init__(self, description: str, factory: ListenerFactory) -> None:
+    def __init__(
+        self, description: str, factory: ListenerFactory, capacity: Capacity
+    ) -> None:
+        """
+        @param capacity: Pauses the port as long as it is open.
+        """
         self.factory = factory
+        self._capacity = capacity
         self._description = description
         self._port: IListeningPort | None = None
         self._closed = False
@@ -95,13 +101,18 @@ class OpenPort:
         """
         self._closed = True
         port, self._port = self._port, None
-        return succeed(None) if port is None else closePort(port)
+        if port is None:
+            return succeed(None)
+        self._capacity.forget(port)
+        return closePort(port)
 
     def _listening(self, port: IListeningPort) -> None:
         if self._closed:
             closePort(port)
             return
         self._port = port
+        gateAccept(port, self._capacity)
+        self._capacity.watch(port)
         opened, self._opened = self._opened, []
         for each in opened:
             each(port)
@@ -115,8 +126,9 @@ class Ports:
     listen later, and then a failure is logged.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, capacity: Capacity) -> None:
         self._reactor = reactor
+        self._capacity = capacity
         self._holdings: Holdings[OpenPort] = Holdings()
 
     def __len__(self) -> int:
@@ -146,7 +158,7 @@ class Ports:
         def opened() -> OpenPort:
             _replaceStaleSocket(description)
             endpoint = serverEndpoint(self._reactor, description, place, backlog)
-            port = OpenPort(description, make())
+            port = OpenPort(description, make(), self._capacity)
             port.listen(endpoint)
             return port
 

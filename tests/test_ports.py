@@ -7,11 +7,14 @@ import os
 import socket
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from twisted.internet.address import UNIXAddress
+from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.interfaces import IListeningPort, IPushProducer
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
+from zope.interface import implementer
 
 from lbproxy.config.place import Place
 from lbproxy.ports import CannotStart, OpenPort, Ports, gateAccept, ownSocket
@@ -23,8 +26,12 @@ from lbproxy.testing import MemoryNetwork
 PLACE = Place("test")
 
 
+def portsOf(network: MemoryNetwork) -> Ports:
+    return Ports(network, Capacity(Wheel(ClockAlarm(network)), 5))
+
+
 def take(network: MemoryNetwork, description: str) -> OpenPort:
-    return Ports(network).take(description, 1, PLACE, Factory)
+    return portsOf(network).take(description, 1, PLACE, Factory)
 
 
 @pytest.mark.parametrize("kind", ["file", "directory"])
@@ -40,7 +47,7 @@ def test_notASocket(kind: str, tmp_path: Path) -> None:
 def test_holding() -> None:
     """A port that two hold is open until both have let go, and then is free."""
     network = MemoryNetwork()
-    ports = Ports(network)
+    ports = portsOf(network)
     opened: list = []
     for _ in range(2):
         ports.take("tcp:80", 1, PLACE, Factory).whenOpen(opened.append)
@@ -52,6 +59,53 @@ def test_holding() -> None:
     assert ports.release("tcp:80").called
     assert not len(ports)
     network.listenTCP(80, Factory())
+
+
+@implementer(IListeningPort, IPushProducer)
+class PausingPort:
+    """A port that can be paused, as Twisted's can."""
+
+    paused = False
+
+    def startListening(self) -> None: ...
+    def stopListening(self) -> None: ...
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", "127.0.0.1", 80)
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+
+    def stopProducing(self) -> None: ...
+
+
+class PausingNetwork(MemoryNetwork):
+    def listenTCP(self, *arguments: Any, **named: Any) -> Any:
+        self.port = PausingPort()
+        return self.port
+
+
+def test_heldPortIsPaused() -> None:
+    """
+    A port that the next has taken over is still paused when there are enough
+    connections, and no longer once it is closed.
+    """
+    network = PausingNetwork()
+    capacity = Capacity(Wheel(ClockAlarm(network)), 1)
+    ports = Ports(network, capacity)
+    for _ in range(2):
+        ports.take("tcp:80", 1, PLACE, Factory)
+    ports.release("tcp:80")
+    capacity.taken()
+    assert network.port.paused
+    capacity.released()
+    assert not network.port.paused
+    ports.release("tcp:80")
+    capacity.taken()
+    assert not network.port.paused
 
 
 def test_taken() -> None:

@@ -50,8 +50,8 @@ _ENDS = {
     Ending.BACKEND_RESET: End.BACKEND_RESET,
 }
 
-
-_BACKENDS_OWN = frozenset({End.BACKEND_CLOSED, End.BACKEND_RESET})
+_BY_BACKEND = frozenset({End.BACKEND_CLOSED, End.BACKEND_RESET})
+"""The ends that the backend brought about."""
 
 
 class ExchangeOwner(Protocol):
@@ -87,6 +87,7 @@ class Exchange:
         "_connection",
         "_destination",
         "_dialledAt",
+        "_endTold",
         "_lease",
         "_next",
         "_owner",
@@ -94,7 +95,6 @@ class Exchange:
         "_relay",
         "_stalePicks",
         "_stepping",
-        "_told",
         "_tried",
         "_wait",
         "_watch",
@@ -128,7 +128,7 @@ class Exchange:
         self._relay: Relay | None = None
         self._next: tuple[Callable[[Any], None], object] | None = None
         self._stepping = False
-        self._told = False
+        self._endTold = False
 
     def start(self) -> None:
         """Begin to pick."""
@@ -282,9 +282,7 @@ class Exchange:
         self._tried = (*self._tried, lease.member)
         connection = self._connection
         connection.tried.append(lease.backend)
-        failed = f"{lease.backend}: {brief(reason)}"
-        # Each member with its own reason, in the order in which they were tried.
-        connection.detail = "; ".join(filter(None, [connection.detail, failed]))
+        self._addReason(lease, brief(reason))
         if len(self._tried) > self._destination.dial.retries:
             self._fail(End.CONNECT_FAILED, connection.detail)
         else:
@@ -298,11 +296,14 @@ class Exchange:
             if took >= min(options.connectTimeout, options.dialDeadline) - _TICK:
                 self._blame(lease, reason)
             self._connection.tried.append(lease.backend)
-            failed = f"{lease.backend}: {reason}"
-            self._connection.detail = "; ".join(
-                filter(None, [self._connection.detail, failed])
-            )
+            self._addReason(lease, reason)
         self._fail(End.DIAL_DEADLINE, self._connection.detail)
+
+    def _addReason(self, lease: Lease, reason: str) -> None:
+        """Add why a dial failed to the record: each member with its own reason."""
+        failed = f"{lease.backend}: {reason}"
+        before = self._connection.detail
+        self._connection.detail = f"{before}; {failed}" if before else failed
 
     def _blame(self, lease: Lease, reason: str) -> None:
         """Count a failed dial against the member."""
@@ -336,11 +337,11 @@ class Exchange:
     def relayHalfClosed(self, relay: Relay) -> None:
         """One direction of the relay is over."""
         self.state = EXCHANGE[self.state][State.HALF_CLOSED]
-        backend, pool = self.backend, self._destination.pool
-        if relay.first is Ending.BACKEND_ENDED and backend is not None:
-            self._told = True
-            if not backend.received or pool.countsEmpty:
-                self._tellEnded(backend)
+        backend = self.backend
+        assert backend is not None
+        counts = not backend.received or self._destination.pool.countsEmpty
+        if counts and relay.first is Ending.BACKEND_ENDED:
+            self._tellEnded(backend)
         self._watch.relay(self._policy.rows[State.HALF_CLOSED])
 
     def relayOver(self, relay: Relay, ending: Ending, reason: Failure | None) -> None:
@@ -354,7 +355,7 @@ class Exchange:
             self.state = EXCHANGE[self.state][State.CLOSING]
             how, end, detail = Mode.FINISHING, _ENDS[ending], ""
             counts = not backend.received or self._destination.pool.countsEmpty
-            if counts and end in _BACKENDS_OWN and not self._told:
+            if counts and end in _BY_BACKEND:
                 self._tellEnded(backend)
             if end is End.CLIENT_RESET or end is End.BACKEND_RESET:
                 how, detail = Mode.RESETTING, resetDetail(reason)
@@ -372,11 +373,12 @@ class Exchange:
 
     def _tellEnded(self, backend: Stream) -> None:
         """
-        Report to the lease that the member ended the connection.  A member that
-        sent nothing may accept connections without serving them.
+        Report to the lease, once, that the member ended the connection.  A member
+        that sent nothing may accept connections without serving them.
         """
         lease = self._lease
-        if lease is not None:
+        if lease is not None and not self._endTold:
+            self._endTold = True
             now, ended = self._policy.wheel.now(), self._client.readEnded
             try:
                 lease.ended(now, backend.received, ended)

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zope.interface.verify import verifyObject
 
+from lbproxy.balance.candidates import LiveCandidates, NarrowedCandidates
 from lbproxy.balance.pickers import RandomChoice, RoundRobin
-from lbproxy.balance.pool import LiveCandidates, NarrowedCandidates
 from lbproxy.interfaces import IBackendPicker, ICandidates, IMembershipObserver
 from lbproxy.words.backend import Backend, Member
 from lbproxy.words.connection import Address, Connection

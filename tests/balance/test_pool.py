@@ -19,13 +19,12 @@ from hypothesis.stateful import (
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from lbproxy.balance.candidates import LiveCandidates, NarrowedCandidates
 from lbproxy.balance.health import EjectionOptions
 from lbproxy.balance.pickers import RoundRobin
 from lbproxy.balance.pool import (
     DirectPools,
     Lease,
-    LiveCandidates,
-    NarrowedCandidates,
     Pool,
 )
 from lbproxy.interfaces import IBackendPicker, ICandidates, IMembershipObserver
