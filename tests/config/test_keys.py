@@ -66,7 +66,9 @@ def test_aFileAndAProgramHaveTheSameDefaults() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [key for table in TABLES for key in table.keys], ids=str
+    "key",
+    [key for table in TABLES for key in table.keys],
+    ids=lambda key: str(key.name),
 )
 def test_everyKeyIsDocumented(key: Key) -> None:
     """A sentence, in the reference's style."""
