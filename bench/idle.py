@@ -1,4 +1,7 @@
-"""What an idle connection costs a running balancer: memory and descriptors."""
+"""
+What an idle connection costs a running balancer, and one whose client takes nothing:
+memory and descriptors.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
@@ -19,12 +22,22 @@ import psutil
 _PATIENCE = 60.0
 """Seconds after which what is waited for will not come."""
 
+_STALLED = 50
+"""How many of the connections get an answer that their clients do not read."""
+
 _SPARE = 100
 """Descriptors that are not for connections."""
 
 
+_CHUNK = bytes(65536)
+
+
 class Keeper:
-    """A server on the loopback interface that accepts clients, and that is all."""
+    """
+    A server on the loopback interface that accepts clients and keeps them.
+
+    @ivar kept: The accepted connections.
+    """
 
     def __init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -35,6 +48,19 @@ class Keeper:
     def _accept(self) -> None:
         while True:
             self.kept.append(self._listening.accept()[0])
+
+    def send(self, first: int) -> bool:
+        """
+        Send to the connections from the C{first} on what their peers take at once.
+
+        @return: Whether none of them took anything.
+        """
+        sent = 0
+        for each in self.kept[first:]:
+            each.setblocking(False)
+            with suppress(BlockingIOError):
+                sent += each.send(_CHUNK)
+        return not sent
 
 
 def _until(question: Callable[[], object]) -> None:
@@ -84,6 +110,10 @@ def measure(connections: int, directory: Path) -> None:
         # What the first connections need once is none of the others' cost.
         memory, descriptors = opened(100)
         after = opened(connections)
+        # The clients read nothing, so their backends can soon send no more.
+        first = len(keeper.kept) - _STALLED
+        _until(lambda: keeper.send(first))
+        stalled = balancer.memory_info().rss
     print(f"the process without connections, MB      {start / 1e6:10.1f}")
     print(
         f"an idle connection, kB                   "
@@ -92,6 +122,10 @@ def measure(connections: int, directory: Path) -> None:
     print(
         f"its descriptors                          "
         f"{(after[1] - descriptors) / connections:10.1f}"
+    )
+    print(
+        f"more for a client that takes nothing, kB "
+        f"{(stalled - after[0]) / _STALLED / 1e3:10.1f}"
     )
 
 

@@ -2,7 +2,9 @@
 lbproxy: a load balancer and reverse proxy that runs inside a Twisted reactor.
 
 The public names for programs and plugins are in this package and in L{lbproxy.testing}.
-Every other module is internal: it may change with any version.
+The parsers of options, for plugins that have some, are in L{lbproxy.words.units} and
+L{lbproxy.words.values}.  Every other module is internal, and may change with any
+version.
 """
 
 from .config.file import loadConfiguration
