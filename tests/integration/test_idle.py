@@ -11,13 +11,18 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_idle() -> None:
-    """C{python -m bench idle} tells of memory, and of two descriptors for each."""
+    """
+    C{python -m bench idle} tells of memory, of two descriptors for each, and of what
+    is held for a client that reads nothing.
+    """
     said = subprocess.check_output(
         [sys.executable, "-m", "bench", "idle", "--connections", "300"],
         cwd=ROOT,
         text=True,
     )
-    process, each, descriptors = map(float, re.findall(r" ([\d.]+)$", said, re.M))
+    figures = map(float, re.findall(r" ([\d.]+)$", said, re.M))
+    process, each, descriptors, unread = figures
     assert descriptors == 2
     assert 20 < process < 200
     assert 0 < each < 50
+    assert 60 < unread < 300
