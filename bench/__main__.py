@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-NAMES = ("core", "idle", "chaos")
+NAMES = ("core", "idle", "chaos", "pickers")
 
 
 def main(arguments: Sequence[str]) -> int:

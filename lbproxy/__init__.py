@@ -10,20 +10,27 @@ version.
 from .config.file import loadConfiguration
 from .config.model import Configuration
 from .config.place import ConfigurationError
-from .config.plugins import PickerPlugin
+from .config.plugins import HealthProbePlugin, PickerPlugin
 from .config.whole import configurationFromMapping
+from .health.contact import CheckFailed
 from .interfaces import (
     IBackendPicker,
     IBackendPickerFactory,
     ICandidates,
+    ICapacityObserver,
+    IConfigurationObserver,
     IConnectionObserver,
+    IHealthProbe,
+    IHealthProbeFactory,
+    ILoadObserver,
     IMembershipObserver,
     IPoolObserver,
     IRouter,
 )
 from .ports import CannotStart
+from .runningpool import RunningPool
 from .service import LoadBalancer
-from .words.backend import Backend, Member
+from .words.backend import Backend, Member, Standing
 from .words.connection import Address, Connection, End
 from .words.options import Option
 
@@ -31,14 +38,21 @@ __all__ = [
     "Address",
     "Backend",
     "CannotStart",
+    "CheckFailed",
     "Configuration",
     "ConfigurationError",
     "Connection",
     "End",
+    "HealthProbePlugin",
     "IBackendPicker",
     "IBackendPickerFactory",
     "ICandidates",
+    "ICapacityObserver",
+    "IConfigurationObserver",
     "IConnectionObserver",
+    "IHealthProbe",
+    "IHealthProbeFactory",
+    "ILoadObserver",
     "IMembershipObserver",
     "IPoolObserver",
     "IRouter",
@@ -46,6 +60,8 @@ __all__ = [
     "Member",
     "Option",
     "PickerPlugin",
+    "RunningPool",
+    "Standing",
     "__version__",
     "configurationFromMapping",
     "loadConfiguration",

@@ -45,10 +45,15 @@ class _QuietSite(Site):
 
 
 class Demo:
-    """The three services, on free ports of the loopback interface."""
+    """
+    The three services, on free ports of the loopback interface.
+
+    @ivar backends: The services, once they are started.
+    """
 
     def __init__(self, reactor: IReactorTCP) -> None:
         self._reactor = reactor
+        self.backends: tuple[Backend, ...] = ()
         self.ports: list[IListeningPort] = []
 
     def start(self) -> tuple[Backend, ...]:
@@ -65,7 +70,8 @@ class Demo:
             endpoint.listen(site).addCallback(self.ports.append)
             address = cast("IPv4Address", self.ports[-1].getHost())
             backends.append(Backend(f"tcp:127.0.0.1:{address.port}", name=name))
-        return tuple(backends)
+        self.backends = tuple(backends)
+        return self.backends
 
     def close(self) -> None:
         """Stop listening."""

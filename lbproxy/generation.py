@@ -19,19 +19,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
+from random import Random
 from typing import Any
 
 from attrs import Factory, define, field, frozen
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from .balance.pool import DirectPools, Pool
+from .balance.direct import DirectPools
+from .balance.routing import Routes
 from .config.causes import cause
 from .config.model import Configuration, ListenerConfiguration, PoolConfiguration
-from .config.plugins import buildPicker, namedRouter
-from .demo import ADVICE, Demo
+from .config.plugins import namedRouter
+from .health.monitor import Monitor
 from .holdings import Holdings
 from .interfaces import (
     IBackendPicker,
@@ -43,34 +44,19 @@ from .observe.accesslog import AccessLog
 from .observe.endslog import EndsLog
 from .observe.observers import Observers, PoolObservers
 from .observe.poolslog import PoolsLog
-from .ports import CannotStart, Ports, ownSocket
+from .ports import CannotStart, OpenPort, Ports, ownSocket, portName
 from .proxy.capacity import Capacity
 from .proxy.dialer import Dialer
 from .proxy.listener import ListenerFactory, Sessions, toAddress
-from .proxy.pluginerrors import PluginErrors, nameOf
+from .proxy.pluginerrors import PluginErrors
 from .proxy.policy import Destination, Policy
+from .runningpool import RunningPool
 from .streams.alarm import alarmFor
 from .streams.pace import Pace
 from .streams.socketoptions import tune
 from .streams.wheel import Wheel
-from .words.backend import Backend
+from .words.backend import Member
 from .words.connection import Address, End
-
-
-@define(eq=False)
-class HeldPool:
-    """A pool, together with the demo services if it is the demo pool."""
-
-    pool: Pool
-    demo: Demo | None = None
-
-    def close(self) -> None:
-        """
-        Close the pool and the demo services, when no generation holds it any more.
-        """
-        self.pool.close()
-        if self.demo is not None:
-            self.demo.close()
 
 
 @define(eq=False)
@@ -89,16 +75,27 @@ class Process:
     capacity: Capacity = field(init=False)
     dialer: Dialer = field(init=False)
     ports: Ports = field(init=False)
-    pools: Holdings[HeldPool] = Factory(Holdings)
+    monitor: Monitor = field(init=False)
+    pools: Holdings[RunningPool] = Factory(Holdings)
+    sessions: set[Sessions] = Factory(set)
 
     def __attrs_post_init__(self) -> None:
         self.wheel = Wheel(alarmFor(self.reactor))
         self.pace = Pace(self.wheel)
         self.errors = PluginErrors(self.wheel)
+        self.monitor = Monitor(self.wheel, Random(), self.errors)
         self.poolsLog = PoolsLog(self.wheel)
         self.capacity = Capacity(self.wheel, 1)
         self.dialer = Dialer(self.reactor, self.errors)
         self.ports = Ports(self.reactor, self.capacity)
+
+    def abortOn(self, member: Member, end: End) -> int:
+        """
+        Cut off the connections of one member, whichever generation they belong to.
+
+        @return: How many there were.
+        """
+        return sum(each.abortOn(member, end) for each in tuple(self.sessions))
 
     def rest(self) -> None:
         """
@@ -155,22 +152,25 @@ class Generation:
         watching += filter(IPoolObserver.providedBy, plugins.observers)
         self._poolObservers = PoolObservers(watching, process.errors)
         self.sessions = Sessions(process.capacity, self._observers)
+        process.sessions.add(self.sessions)
         self._destinations: dict[str, Destination] = {}
         self._pools: list[str] = []
         self._listening: list[str] = []
+        self._ports: list[tuple[OpenPort, ListenerConfiguration, Policy]] = []
         self._gone: list[Deferred[None]] = []
         self._isGone = False
 
-    def start(self) -> None:
+    def start(self, before: Generation | None = None) -> None:
         """
-        Open the access log, take the pools, and listen.
+        Open the access log, take the pools, listen, and serve new clients.
 
+        @param before: The generation that this one takes over from.  It serves on if
+            this one cannot start.
         @raise CannotStart: If that is not possible; then nothing is left open.
         @raise ConfigurationError: If something that is configured cannot be made.
         """
         try:
             self._openAccessLog()
-            self._process.capacity.allow(self._configuration.process.maxConnections)
             for pool in self._configuration.pools:
                 self._destinations[pool.name] = self._destination(pool)
             for listener in self._configuration.listeners:
@@ -179,6 +179,7 @@ class Generation:
             self.stopAccepting()
             self._letGo()
             raise
+        self._serve(before)
 
     def stopAccepting(self) -> Deferred[Any]:
         """
@@ -230,35 +231,37 @@ class Generation:
             except OSError as error:
                 raise CannotStart(f"access log: {cause(error)}") from None
 
-    def _destination(self, configured: PoolConfiguration) -> Destination:
-        make = partial(self._pool, configured)
-        held = self._process.pools.take(configured.name, make)
-        self._pools.append(configured.name)
-        return Destination(held.pool, configured.dial)
+    def _serve(self, before: Generation | None) -> None:
+        """Let what is shared go by this configuration; nothing here fails."""
+        process, configuration = self._process, self._configuration
+        process.capacity.allow(configuration.process.maxConnections)
+        for pool in configuration.pools:
+            for line in process.pools.held(pool.name).apply(pool):
+                self._log.info("{line}, and stays so", line=line)
+        if before is not None:
+            before.retire(pool.name for pool in configuration.pools)
+        for port, listener, policy in self._ports:
+            port.factory.use(listener.name, policy, self.sessions)
+            port.whenOpen(partial(self._portOpened, listener))
+        self._ports.clear()
 
-    def _pool(self, configured: PoolConfiguration) -> HeldPool:
-        given = picker = self._plugins.pickers.get(configured.name)
-        if picker is None:
-            picker = buildPicker(configured.picker, configured.place.key("picker"))
-        backends, demo = configured.backends, None
-        if not backends:
-            demo = Demo(self._process.reactor)
-            backends = demo.start()
-            self._log.info("No backends were named. {advice}", advice=ADVICE)
-        self._log.info(
-            "Pool {pool} picks by {picker} among {backends}",
-            pool=configured.name,
-            picker=str(configured.picker) if given is None else nameOf(given),
-            backends=", ".join(map(_described, backends)),
+    def retire(self, kept: Iterable[str]) -> None:
+        """
+        Take the members of its pools away, but for those of some pools.
+
+        @param kept: The names of the pools that the next generation has, too.
+        """
+        for name in set(self._pools) - set(kept):
+            self._process.pools.held(name).retire()
+
+    def _destination(self, configured: PoolConfiguration) -> Destination:
+        given = self._plugins.pickers.get(configured.name)
+        make = partial(
+            RunningPool, self._process, configured, given, self._poolObservers
         )
-        pool = Pool(
-            configured.name,
-            backends,
-            picker,
-            configured.ejection,
-            self._poolObservers,
-        )
-        return HeldPool(pool, demo)
+        running = self._process.pools.take(configured.name, make)
+        self._pools.append(configured.name)
+        return Destination(running.pool, configured.dial)
 
     def _listen(self, listener: ListenerConfiguration) -> None:
         process = self._process
@@ -275,10 +278,11 @@ class Generation:
             errors=process.errors,
             exhausted=process.capacity.exhausted,
             direct=DirectPools(self._poolObservers),
+            routes=Routes(listener.routes) if listener.routes else None,
         )
         place = listener.place.key("listen")
         for description in listener.listen:
-            name = description
+            name = portName(description)
             while name in self._listening:
                 name += " again"  # tcp:0 is another port each time.
             port = process.ports.take(
@@ -289,13 +293,12 @@ class Generation:
                 name,
             )
             self._listening.append(name)
-            port.factory.use(listener.name, policy, self.sessions)
-            port.whenOpen(partial(self._portOpened, listener))
+            self._ports.append((port, listener, policy))
+            port.whenOpen(partial(_own, listener))
 
     def _portOpened(
         self, listener: ListenerConfiguration, port: IListeningPort
     ) -> None:
-        ownSocket(port, listener.socketOwner, listener.socketGroup)
         # Accepted sockets inherit what is set here.
         tune(port, listener.session.keepalive)
         address = toAddress(port.getHost())
@@ -318,19 +321,16 @@ class Generation:
     def _releasePools(self) -> None:
         pools, self._pools = self._pools, []
         for name in pools:
-            held = self._process.pools.release(name)
-            if held is None:
-                continue
-            try:
-                held.close()
-            except Exception:
-                self._process.errors.tell(held.pool.picker, Failure(), "removed")
+            running = self._process.pools.release(name)
+            if running is not None:
+                running.close()
 
     def _letGo(self) -> None:
         """Close the logs and release the pools, when the last connection is gone."""
         if self._isGone:
             return
         self._releasePools()
+        self._process.sessions.discard(self.sessions)
         self._endsLog.close()
         if self._accessLog is not None:
             self._accessLog.close()
@@ -340,6 +340,5 @@ class Generation:
             each.callback(None)
 
 
-def _described(backend: Backend) -> str:
-    name, connect = backend.name, backend.connect
-    return connect if name == connect else f"{name} ({connect})"
+def _own(listener: ListenerConfiguration, port: IListeningPort) -> None:
+    ownSocket(port, listener.socketOwner, listener.socketGroup)

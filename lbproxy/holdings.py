@@ -37,6 +37,14 @@ class Holdings(Generic[_Held]):
         self._holders[name] += 1
         return self._held[name]
 
+    def held(self, name: str) -> _Held:
+        """
+        The thing that has a name.
+
+        @raise KeyError: If it is not held.
+        """
+        return self._held[name]
+
     def release(self, name: str) -> _Held | None:
         """
         Release a thing that was taken.

@@ -8,8 +8,8 @@ opening and end.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from zope.interface import Attribute, Interface
 
@@ -83,7 +83,8 @@ class IMembershipObserver(Interface):
     """
     Told which members may be picked, for a picker that keeps its own list of them.
 
-    It is told before the next pick.
+    It is told before the next pick.  A member that is full is not removed: it is not
+    among the candidates for a while, but keeps its place; see L{ICapacityObserver}.
     """
 
     def added(member: Member) -> None:
@@ -93,7 +94,47 @@ class IMembershipObserver(Interface):
         """C{member} may not be picked any more."""
 
     def changed(member: Member) -> None:
-        """C{member} may still be picked, but its weight has changed."""
+        """C{member} may still be picked, but its effective weight has changed."""
+
+
+class ICapacityObserver(Interface):
+    """
+    Told which of the members that were added are full, for a picker that passes over
+    full members and must not search for the others.
+
+    A member is full while it has as many connections, or dials under way, as it may
+    have.
+    """
+
+    def filled(member: Member) -> None:
+        """C{member} is full: it is not among the candidates until it is freed."""
+
+    def freed(member: Member) -> None:
+        """C{member} has room again."""
+
+
+class ILoadObserver(Interface):
+    """Told of each change of load, for a picker that compares loads."""
+
+    def loadChanged(member: Member) -> None:
+        """C{member.active} is one more or one less than before."""
+
+
+class IConfigurationObserver(Interface):
+    """
+    Told which members are configured, whether they may be picked or not, for a picker
+    that places them by a hash.
+    """
+
+    def configured(members: Sequence[Member]) -> None:
+        """
+        These are all members of the pool now.
+
+        It is called when the pool is made, and again when a member is added or removed,
+        or its configured weight changes.
+
+        @param members: In the order of configuration.
+        """
 
 
 class IBackendPickerFactory(Interface):
@@ -114,6 +155,46 @@ class IBackendPickerFactory(Interface):
         """
         Make a picker for one pool.
 
+        @param options: A value for each of C{options}, under its name with C{-} written
+            as C{_}; an option that was not given has its default.
+        """
+
+
+class IHealthProbe(Interface):
+    """One kind of health check, as it is configured for one pool."""
+
+    def probe(backend: Backend) -> Awaitable[None]:
+        """
+        Check a backend once.
+
+        @param backend: What to check.  Its C{connect} may differ from the configured
+            one, if the check has an address or a port of its own.
+        @return: An awaitable (L{twisted.internet.defer.Deferred} or coroutine) of
+            L{None}, which means that the check has passed.  A failure means that it has
+            failed; its text becomes the reason in the log.  It has C{timeout} to
+            answer, and is then cancelled.
+        """
+
+
+class IHealthProbeFactory(Interface):
+    """
+    Makes health probes by name.
+
+    A Twisted plugin provides this and L{twisted.plugin.IPlugin}.  It is shared by all
+    pools and keeps no state.
+    """
+
+    name: str = Attribute("The kind in configuration, in kebab-case: C{'http'}.")
+
+    options: Mapping[str, Option] = Attribute(
+        "The options that C{build} takes, by their kebab-case names."
+    )
+
+    def build(reactor: Any, **options: object) -> IHealthProbe:
+        """
+        Make a probe for one pool.
+
+        @param reactor: The reactor to connect with.
         @param options: A value for each of C{options}, under its name with C{-} written
             as C{_}; an option that was not given has its default.
         """
@@ -183,12 +264,42 @@ class IPoolObserver(Interface):
         @param seconds: How long it was ejected.
         """
 
-    def nobodyLeft(pool: str, ejected: int, down: int) -> None:
+    def wentDown(pool: str, member: Member, reason: str) -> None:
         """
-        No member is available any more, so from now on all are tried.
+        C{member} is down: its health checks have failed.
+
+        @param reason: Why the last check failed, in a few words.
+        """
+
+    def wentUp(pool: str, member: Member, seconds: float) -> None:
+        """
+        C{member} is up again: its health checks have passed.
+
+        @param seconds: How long it was down.
+        """
+
+    def stateSet(pool: str, member: Member, before: str) -> None:
+        """
+        C{member} was set to another state by hand: C{member.state}.
+
+        @param before: The state that it had before.
+        """
+
+    def nobodyLeft(pool: str, ejected: int, down: int, tryingAll: bool) -> None:
+        """
+        No member is available any more.
 
         @param ejected: How many are ejected.
         @param down: How many are down.
+        @param tryingAll: Whether these are tried from now on; else connections are
+            refused.
+        """
+
+    def tierChanged(pool: str, backups: bool) -> None:
+        """
+        Members of another rank are picked from now on.
+
+        @param backups: Whether they are the backups, since no other is available.
         """
 
     def dialFailed(pool: str, member: Member, reason: str) -> None:

@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .config.causes import cause
+from .config.collisions import ListeningAddress
 from .config.endpoints import serverEndpoint
 from .config.place import Place
 from .holdings import Holdings
@@ -146,7 +147,7 @@ class Ports:
         """
         Hold the port of a description; open it first if it is not held yet.
 
-        @param name: The name to hold and release it by.  It is the description, unless
+        @param name: The name to hold and release it by.  It is its L{portName}, unless
             a generation listens on it several times, as it may on C{tcp:0}.
         @param backlog: The backlog, unless the description gives one.
         @param place: Where the description was written.
@@ -162,7 +163,7 @@ class Ports:
             port.listen(endpoint)
             return port
 
-        return self._holdings.take(name or description, opened)
+        return self._holdings.take(name or portName(description), opened)
 
     def release(self, name: str) -> Deferred[Any]:
         """
@@ -172,6 +173,22 @@ class Ports:
         """
         port = self._holdings.release(name)
         return succeed(None) if port is None else port.close()
+
+
+def portName(description: str) -> str:
+    """
+    The name that a port is held by: the same for all descriptions of one socket.
+
+    Where more than an address belongs to it, such as a certificate, it is the whole
+    description.
+    """
+    address = ListeningAddress.of(description)
+    kind = Description.parse(description).positional[0].lower()
+    if kind == "unix":
+        return f"unix:{address.host}"
+    if kind in ("tcp", "tcp6") and address.port:
+        return f"tcp:{address.host}:{address.port}"
+    return description
 
 
 class AcceptGate:
@@ -230,6 +247,10 @@ def ownSocket(port: IListeningPort, owner: int | None, group: int | None) -> Non
         return
     path = os.fsdecode(address.name or b"")
     wanted = (-1 if owner is None else owner, -1 if group is None else group)
+    with suppress(OSError):
+        there = os.stat(path)
+        if owner in (None, there.st_uid) and group in (None, there.st_gid):
+            return  # A process that has dropped its privileges need not set it again.
     try:
         os.chown(path, *wanted)
         with suppress(FileNotFoundError):

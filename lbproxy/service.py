@@ -10,9 +10,12 @@ Three lines put it into an existing Twisted application::
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
+from attrs import frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
@@ -25,7 +28,32 @@ from .config.model import Configuration
 from .config.place import ConfigurationError
 from .generation import Generation, Plugins, Process
 from .interfaces import IBackendPicker, IConnectionObserver, IRouter
+from .ports import CannotStart
+from .runningpool import RunningPool
+from .streams.wheel import Timer
 from .words.connection import Address, Connection
+from .words.units import formatDuration
+
+
+@frozen
+class _Given:
+    """What a program has passed to the balancer, as it was passed."""
+
+    pickers: Mapping[str, IBackendPicker]
+    routers: Mapping[str, IRouter | Callable[[Connection], Any]]
+    observers: Iterable[IConnectionObserver]
+
+    def plugins(self, configuration: Configuration) -> Plugins:
+        """
+        Check all of it against a configuration.
+
+        @raise ConfigurationError: If something of it cannot be used.
+        """
+        return Plugins(
+            givenPickers(self.pickers, [each.name for each in configuration.pools]),
+            givenRouters(self.routers, [each.name for each in configuration.listeners]),
+            givenObservers(self.observers),
+        )
 
 
 class LoadBalancer(Service):
@@ -63,16 +91,66 @@ class LoadBalancer(Service):
         """
         checkConfiguration(reactor, configuration)
         self.configuration = configuration
-        self._plugins = Plugins(
-            givenPickers(pickers or {}, [each.name for each in configuration.pools]),
-            givenRouters(
-                routers or {}, [each.name for each in configuration.listeners]
-            ),
-            givenObservers(observers),
-        )
+        self._given = _Given(pickers or {}, routers or {}, observers)
+        self._plugins = self._given.plugins(configuration)
+        self._path: str | None = None
+        self._startedAs = os.geteuid()
         self._process = Process(reactor)
         self._generation: Generation | None = None
         self._leaving: list[Generation] = []
+        self._delays: list[tuple[Timer, float, Deferred[Any]]] = []
+
+    def pool(self, name: str) -> RunningPool:
+        """
+        One of its pools, while it runs, to look at its members and to change them.
+
+        @raise LookupError: If it does not run, or has no such pool.
+        """
+        if all(each.name != name for each in self.configuration.pools):
+            known = ", ".join(each.name for each in self.configuration.pools)
+            raise LookupError(f"there is no pool {name}; there are {known}")
+        if self._generation is None:
+            raise LookupError("the balancer does not run")
+        return self._process.pools.held(name)
+
+    def reload(self, configuration: Configuration | None = None) -> None:
+        """
+        Go by another configuration from now on, or by the file it was made from.
+
+        Connections under way go on as they began.  Ports, pools and members that both
+        configurations have are kept, with all that is known of them.  If the new
+        configuration cannot be used, nothing is changed.
+
+        @param configuration: L{None} to read the file again.
+        @raise ConfigurationError: If it cannot be used, or there is no file.
+        @raise CannotStart: If a port or the access log cannot be opened.
+        """
+        if configuration is None:
+            if self._path is None:
+                raise ConfigurationError("there is no file to load again")
+            configuration = loadConfiguration(self._path)
+        checkConfiguration(self._process.reactor, configuration)
+        plugins = self._given.plugins(configuration)
+        if self._delays:
+            raise ConfigurationError("it is stopping, so it is not configured anew")
+        before = self._generation
+        if before is not None:
+            generation = Generation(self._process, configuration, plugins)
+            try:
+                generation.start(before)
+            except CannotStart as error:
+                raise self._explained(error) from None
+            self._leave(generation)
+        self.configuration, self._plugins = configuration, plugins
+        if before is not None:
+            self._warnOfNames()
+
+    def _explained(self, error: CannotStart) -> CannotStart:
+        """Add that privileges were dropped to an error that may come from that."""
+        dropped = os.geteuid() != self._startedAs
+        if dropped and os.strerror(errno.EACCES) in str(error):
+            return CannotStart(f"{error} (privileges were dropped)")
+        return error
 
     @property
     def addresses(self) -> list[Address]:
@@ -91,7 +169,9 @@ class LoadBalancer(Service):
         @param arguments: As for the class itself.
         @raise ConfigurationError: If the file cannot be used.
         """
-        return cls(reactor, loadConfiguration(path), **arguments)
+        made = cls(reactor, loadConfiguration(path), **arguments)
+        made._path = path
+        return made
 
     @classmethod
     def fromEndpoints(
@@ -128,6 +208,8 @@ class LoadBalancer(Service):
 
         @raise CannotStart: If that is not possible; then nothing is listening.
         """
+        if self._delays:
+            self._leave()
         if self._generation is None:
             generation = Generation(self._process, self.configuration, self._plugins)
             try:
@@ -143,6 +225,9 @@ class LoadBalancer(Service):
         super().startService()
         # Privileges are dropped by now, so this makes an access log that the user owns.
         self.reopenLogs()
+        self._warnOfNames()
+
+    def _warnOfNames(self) -> None:
         warnOfNames(
             self._process.reactor,
             self.configuration,
@@ -158,26 +243,49 @@ class LoadBalancer(Service):
         """
         super().stopService()
         self._leave()
-        connections = sum(generation.abort() for generation in list(self._leaving))
-        if connections:
-            self._log.info("Cut off {connections} connections", connections=connections)
+        self._cutOff(list(self._leaving))
         return self._whenGone()
 
-    def drain(self, timeout: float) -> Deferred[Any]:
+    def drain(
+        self, timeout: float | None = None, delay: float | None = None
+    ) -> Deferred[Any]:
         """
-        Stop listening, and let the connections under way finish.
+        Stop listening after a delay, and let the connections under way finish.
 
         Connections that are left after C{timeout} are aborted.  C{startService} may be
         called again at any time.  So may C{stopService}, which aborts them at once.
+        Both end the delay.
 
-        @param timeout: Seconds; 0 aborts them at once.
+        @param timeout: Seconds, from the end of the delay; 0 aborts them at once.  By
+            default C{drain-timeout} of the configuration.
+        @param delay: Seconds for which new clients are still accepted.  By default
+            C{shutdown-delay} of the configuration.
         @return: Fires when all connections are gone.
         """
+        options = self.configuration.process
+        timeout = options.drainTimeout if timeout is None else timeout
+        delay = options.shutdownDelay if delay is None else delay
+        if self._generation is None or not delay:
+            return self._drain(timeout)
+        self._log.info(
+            "Clients are accepted for another {delay}, before connections are drained",
+            delay=formatDuration(delay),
+        )
+        begins, gone = self._process.wheel.call(delay, self._leave), Deferred[Any]()
+        self._delays.append((begins, timeout, gone))
+        return gone
+
+    def _drain(self, timeout: float) -> Deferred[Any]:
         self._leave()
         leaving = list(self._leaving)
-        end = self._process.wheel.call(
-            timeout, lambda: [generation.abort() for generation in leaving]
-        )
+        connections = sum(len(tuple(each.sessions)) for each in leaving)
+        if connections and timeout:
+            self._log.info(
+                "Draining: {connections} connections may take {timeout} to finish",
+                connections=connections,
+                timeout=formatDuration(timeout),
+            )
+        end = self._process.wheel.call(timeout, lambda: self._cutOff(leaving))
 
         def gone(result: Any) -> Any:
             end.cancel()
@@ -194,13 +302,29 @@ class LoadBalancer(Service):
         for generation in (*self._leaving, *filter(None, [self._generation])):
             generation.reopenLogs()
 
-    def _leave(self) -> None:
-        """Stop the present generation, if there is one, from accepting clients."""
-        generation, self._generation = self._generation, None
+    def _cutOff(self, leaving: Iterable[Generation]) -> None:
+        """Abort the connections of generations, and log how many there were."""
+        connections = sum(generation.abort() for generation in leaving)
+        if connections:
+            self._log.info("Cut off {connections} connections", connections=connections)
+
+    def _leave(self, following: Generation | None = None) -> None:
+        """
+        Stop the present generation, if there is one, from accepting clients.
+
+        @param following: The generation that takes over from it.
+
+        What waits for a delay of L{drain} begins.
+        """
+        generation, self._generation = self._generation, following
         if generation is not None:
             self._leaving.append(generation)
             generation.whenGone().addCallback(lambda _: self._left(generation))
             generation.stopAccepting()
+        delays, self._delays = self._delays, []
+        for begins, timeout, gone in delays:
+            begins.cancel()
+            self._drain(timeout).chainDeferred(gone)
 
     def _left(self, generation: Generation) -> None:
         self._leaving.remove(generation)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 
@@ -22,17 +23,33 @@ class Signals:
 
     By default SIGHUP, SIGUSR1, SIGUSR2 and SIGQUIT would each end the process at once,
     and leave its pid file behind.
+
+    The first SIGTERM or SIGINT drains, and then stops the reactor without a signal's
+    status.  A second one, or SIGQUIT at any time, is what Twisted makes of SIGTERM: the
+    reactor stops now, and twistd ends with the status of that signal.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, reopenLogs: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        drain: Callable[[], Deferred[Any]],
+        reload: Callable[[], object],
+        reopenLogs: Callable[[], object],
+    ) -> None:
         """
-        @param reactor: Twisted's own reactor, which SIGTERM and SIGINT stop.
+        @param reactor: Twisted's own reactor, which the signals stop.
+        @param drain: Called on the first SIGTERM or SIGINT; the reactor is stopped when
+            what it returns fires.
+        @param reload: Called on SIGHUP.
         @param reopenLogs: Called on SIGUSR1.
         """
         self._reactor = reactor
+        self._drain = drain
+        self._reloadAll = reload
         self._reopenLogs = reopenLogs
+        self._draining = False
         self._stopping = False
 
     def take(self) -> None:
@@ -40,9 +57,20 @@ class Signals:
         signal.signal(signal.SIGHUP, self._inTurn(self._reload))
         signal.signal(signal.SIGUSR1, self._inTurn(self._reopen))
         signal.signal(signal.SIGUSR2, self._inTurn(self._ignore))
-        signal.signal(signal.SIGQUIT, self._once(self._quit))
-        # Later, since the reactor sets its own handlers when it begins to run.
-        self._reactor.callWhenRunning(self._stopOnce)
+        signal.signal(signal.SIGQUIT, self._quit)
+        self._takeStops()
+        # Again, since the reactor sets its own handlers when it begins to run.
+        self._reactor.callWhenRunning(self._takeStops)
+
+    def leave(self) -> None:
+        """Ignore further signals to stop, since the reactor is stopping."""
+        self._stopping = True
+
+    def _takeStops(self) -> None:
+        signal.signal(signal.SIGTERM, self._stop)
+        # A shell's script has SIGINT ignored by what it starts in the background.
+        if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+            signal.signal(signal.SIGINT, self._stop)
 
     def _inTurn(
         self, action: Callable[[], None]
@@ -55,7 +83,8 @@ class Signals:
         return handle
 
     def _reload(self) -> None:
-        self._log.info("Received SIGHUP: reloading is not available yet")
+        self._log.info("Received SIGHUP, which loads the configuration again")
+        self._reloadAll()
 
     def _reopen(self) -> None:
         self._reopenLogs()
@@ -66,34 +95,49 @@ class Signals:
 
     # Stopping.
 
-    def _stopOnce(self) -> None:
-        """
-        Pass only the first of several stop signals on to the reactor.
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        """Drain; or stop now, if this is not the first signal to stop."""
+        if self._draining:
+            self._stopNow(number, frame)
+            return
+        self._draining = True
+        # Before the reactor runs, this waits until it does.
+        self._reactor.callFromThread(self._drainFor, signal.Signals(number).name)
 
-        A second one would log a traceback of ReactorNotRunning.
-        """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before = signal.getsignal(number)
-            if callable(before):
-                signal.signal(number, self._once(before))
+    def _drainFor(self, name: str) -> None:
+        if self._stopping:
+            return  # A second signal came first.
+        self._log.info(
+            "Received {name}: connections may finish; a second signal stops at once",
+            name=name,
+        )
+        self._drain().addBoth(self._drained)
 
-    def _once(
-        self, before: Callable[[int, FrameType | None], object]
-    ) -> Callable[[int, FrameType | None], None]:
-        def stop(number: int, frame: FrameType | None) -> None:
-            if not self._stopping:
-                self._stopping = True
-                before(number, frame)
-
-        return stop
+    def _drained(self, result: Any) -> Any:
+        # A signal can come between any two steps.  With these two in this order, it
+        # stops the reactor only if this does not.
+        stopping, self._stopping = self._stopping, True
+        if not stopping:
+            self._reactor.stop()
+        return result
 
     def _quit(self, number: int, frame: FrameType | None) -> None:
-        self._log.info("Received SIGQUIT, which stops as SIGTERM does")
+        if self._stopping:
+            return
+        self._log.info("Received SIGQUIT, which stops at once")
         # twistd ends itself with the signal that stopped it, and for SIGQUIT the system
         # would write a core file.  A limit of 1 prevents that.  It does so even where
         # cores are piped to a program, to which other limits do not apply; core(5).
         hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
         if hard:
             resource.setrlimit(resource.RLIMIT_CORE, (1, hard))
-        # The reactor's own handler stores the number of the signal for twistd.
-        self._reactor.callWhenRunning(self._reactor.sigTerm, number, frame)
+        self._stopNow(number, frame)
+
+    def _stopNow(self, number: int, frame: FrameType | None) -> None:
+        # A third signal would log a traceback of ReactorNotRunning.
+        if not self._stopping:
+            self._stopping = True
+            # The reactor's own handler stores the number of the signal for twistd.
+            interrupted = number == signal.SIGINT
+            stop = self._reactor.sigInt if interrupted else self._reactor.sigTerm
+            self._reactor.callWhenRunning(stop, number, frame)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from attrs import evolve
 from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger, globalLogPublisher
 from twisted.python import usage
 
@@ -123,7 +125,7 @@ class Options(usage.Options):
         Make the configuration from the options; with C{--check}, check it and exit.
         """
         try:
-            self["configuration"] = self._configuration()
+            self["configuration"] = self.configuration()
             if self["check"]:
                 self._check()
         except ConfigurationError as error:
@@ -139,7 +141,12 @@ class Options(usage.Options):
         for line in checkStart(_reactor(), self["configuration"], place):
             print(f"lbproxy: warning: {line}", file=sys.__stderr__)
 
-    def _configuration(self) -> Configuration:
+    def configuration(self) -> Configuration:
+        """
+        Make the configuration that the options ask for.
+
+        @raise ConfigurationError: If it cannot be made.
+        """
         if self["config"] is None:
             return configurationFromEndpoints(
                 self["listen"], self["backend"], self["picker"], self["access-log"]
@@ -152,6 +159,16 @@ class Options(usage.Options):
             configuration = evolve(configuration, accessLog=self["access-log"])
         return configuration
 
+    def configurationAgain(self) -> Configuration:
+        """
+        Make the configuration again from its file.
+
+        @raise ConfigurationError: If it cannot be made, or there is no file.
+        """
+        if self["config"] is None:
+            raise ConfigurationError("there is no file, since --config names none")
+        return self.configuration()
+
 
 class CommandLineService(MultiService):
     """
@@ -163,10 +180,15 @@ class CommandLineService(MultiService):
 
     _log = Logger()
 
-    def __init__(self) -> None:
+    def __init__(self, load: Callable[[], Configuration]) -> None:
+        """
+        @param load: Makes the configuration again from what the options name.
+        """
         super().__init__()
+        self._load = load
         self._madeBy = os.getpid()
         self._followed: FollowedLog | None = None
+        self._signals: Signals | None = None
 
     def startService(self) -> None:
         """Start, and follow twistd's log."""
@@ -180,7 +202,8 @@ class CommandLineService(MultiService):
         to the user.
         """
         # Before the log says that it listens: from then on signals are expected.
-        Signals(_reactor(), self.reopenLogs).take()
+        self._signals = Signals(_reactor(), self.drain, self.reload, self.reopenLogs)
+        self._signals.take()
         try:
             super().privilegedStartService()
         except (CannotStart, ConfigurationError) as error:
@@ -189,15 +212,44 @@ class CommandLineService(MultiService):
             self._log.critical("{error}", error=str(error))
             raise DaemonCannotStart(str(error)) from None
 
+    def stopService(self) -> Deferred[Any]:
+        """Stop, and ignore further signals to stop."""
+        if self._signals is not None:
+            self._signals.leave()
+        return super().stopService()  # type: ignore[no-any-return]
+
+    def drain(self) -> Deferred[Any]:
+        """
+        Drain as configured.
+
+        @return: Fires when all connections are gone.
+        """
+        return DeferredList([each.drain() for each in self._balancers()])
+
+    def reload(self) -> None:
+        """Load the configuration file again; log an error, which changes nothing."""
+        try:
+            configuration = self._load()
+            for balancer in self._balancers():
+                balancer.reload(configuration)
+        except (CannotStart, ConfigurationError) as error:
+            self._log.error("Nothing is changed: {error}", error=str(error))
+        except Exception:
+            self._log.failure("The configuration could not be loaded again")
+        else:
+            self._log.info("The configuration was loaded again")
+
     def reopenLogs(self) -> None:
         """
         Open new log files for those that were moved away, without waiting for a line.
         """
         if self._followed is not None:
             self._followed.follow()
-        for service in self:
-            if isinstance(service, LoadBalancer):
-                service.reopenLogs()
+        for balancer in self._balancers():
+            balancer.reopenLogs()
+
+    def _balancers(self) -> list[LoadBalancer]:
+        return [each for each in self if isinstance(each, LoadBalancer)]
 
 
 def makeService(options: Options) -> IService:
@@ -206,7 +258,7 @@ def makeService(options: Options) -> IService:
 
     @raise SystemExit: If what the options ask for cannot be made.
     """
-    parent = CommandLineService()
+    parent = CommandLineService(options.configurationAgain)
     try:
         LoadBalancer(_reactor(), options["configuration"]).setServiceParent(parent)
     except ConfigurationError as error:

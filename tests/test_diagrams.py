@@ -159,6 +159,8 @@ def test_limits() -> None:
             assert literals(setBy) == [KEYS[limit][1]]
             assert literals(setBy)[0] in keys
         ends = {end for _, each, _, end in WALK if each is limit}
+        if limit is Limit.RETRY:
+            ends.clear()  # They are those of the dial that comes after it.
         assert set(literals(word)) == ends - decided
 
 

@@ -26,7 +26,7 @@ from twisted.web.server import Site
 from zope.interface.verify import verifyObject
 
 import lbproxy
-from lbproxy import Backend, End, IBackendPicker
+from lbproxy import Backend, End, IBackendPicker, IHealthProbe
 from lbproxy.balance.health import EjectionOptions
 from lbproxy.balance.pool import Pool
 from lbproxy.config.file import configurationFromText
@@ -161,6 +161,32 @@ def test_programmingInterface() -> None:
     page = (ROOT / "docs" / "api.rst").read_text()
     shown = re.findall(r":py:\w+:`lbproxy\.(\w+)`", page)
     assert sorted(shown) == sorted({*lbproxy.__all__, "testing"} - {"__version__"})
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        (b"3.5\n", "passed"),
+        (b"60\n", "it lags 60 seconds behind"),
+        (b"?\n", "what it said is no number"),
+    ],
+)
+def test_healthProbe(said: bytes, outcome: str) -> None:
+    """The health check that is shown says who lags too far behind."""
+    network, names = MemoryNetwork(), runpy.run_path(str(EXAMPLES / "lagging.py"))
+    probe = names["Lagging"](network)
+    assert verifyObject(IHealthProbe, probe)
+    replica = network.backend("10.0.0.1", 80)
+    outcomes: list[str] = []
+    Deferred.fromCoroutine(probe.probe(Backend("tcp:10.0.0.1:80"))).addCallbacks(
+        lambda _: outcomes.append("passed"),
+        lambda failure: outcomes.append(failure.getErrorMessage()),
+    )
+    network.settle()
+    replica.accepted[0].send(said)
+    network.settle()
+    assert outcomes == [outcome]
+    assert replica.accepted[0].closed
 
 
 def docstrings() -> Iterator[tuple[str, str]]:

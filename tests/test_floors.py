@@ -17,7 +17,7 @@ FLOORS = [
     {"words"},
     {"balance", "streams"},
     {"proxy"},
-    {"observe"},
+    {"observe", "health"},
     {
         "__main__",
         "config",
@@ -25,7 +25,9 @@ FLOORS = [
         "generation",
         "holdings",
         "logfile",
+        "poolhealth",
         "ports",
+        "runningpool",
         "service",
         "signals",
         "tap",

@@ -8,6 +8,7 @@ import pytest
 from stories import A, B, Picks, Routes, Story, processOf
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
+from twisted.logger import formatEvent
 from zope.interface import implementer
 
 from lbproxy import End, IBackendPicker, IMembershipObserver, LoadBalancer
@@ -137,6 +138,90 @@ def test_drainIsOver() -> None:
     assert drained.called
     assert story.end.end is End.DRAINED
     assert not story.network.getDelayedCalls()
+
+
+def messages(logged) -> list[str]:
+    """The lines of a log that are about a stop."""
+    lines = [formatEvent(event) for event in logged]
+    return [each for each in lines if each.startswith(("Clients", "Drain", "Cut"))]
+
+
+def test_drainAsConfigured(logged) -> None:
+    """
+    Without arguments it takes clients for shutdown-delay, and drains for
+    drain-timeout; the log says so, and how many were cut off.
+    """
+    story = Story(A, process='shutdown-delay = "5s"\ndrain-timeout = "20s"')
+    story.client(b"early")
+    drained = story.balancer.drain()
+    story.settle(4.9)
+    story.client(b"late")
+    story.settle(0.2)
+    with pytest.raises(KeyError):
+        story.client()
+    story.settle(19.7)
+    assert not drained.called
+    story.settle(0.4)
+    assert drained.called
+    assert messages(logged) == [
+        "Clients are accepted for another 5s, before connections are drained",
+        "Draining: 2 connections may take 20s to finish",
+        "Cut off 2 connections",
+    ]
+    assert not story.network.getDelayedCalls()
+
+
+def test_drainOfNothing() -> None:
+    """Without a connection a drain is over at once."""
+    assert Story(A).balancer.drain().called
+
+
+def test_drainWithoutTimeout() -> None:
+    """A drain-timeout of 0 cuts connections off at once."""
+    story = Story(A, process="drain-timeout = 0")
+    story.client(b"x")
+    drained = story.balancer.drain()
+    story.settle(0.1)
+    assert drained.called
+    assert story.end.end is End.DRAINED
+
+
+def test_stopDuringTheDelay() -> None:
+    """A stop while clients are still accepted ends that, and cuts them off."""
+    story = Story(A)
+    story.client(b"x")
+    drained = story.balancer.drain(30, delay=10)
+    story.stop()
+    assert drained.called
+    assert held(story.balancer) == (0, 0, 0)
+    assert not story.network.getDelayedCalls()
+
+
+def test_startDuringTheDelay() -> None:
+    """A start while clients are still accepted begins the drain, and goes on."""
+    story = Story(A)
+    story.client(b"old")
+    drained = story.balancer.drain(30, delay=10)
+    story.balancer.startService()
+    story.client(b"new")
+    story.settle(31)
+    assert drained.called
+    assert story.end.end is End.DRAINED
+    assert [member.active for member in story.pool.members] == [1]
+    story.stop()
+
+
+def test_drainTwice() -> None:
+    """A second drain ends the delay of the first; the sooner deadline counts."""
+    story = Story(A)
+    story.client(b"x")
+    first = story.balancer.drain(30, delay=10)
+    second = story.balancer.drain(5)
+    with pytest.raises(KeyError):
+        story.client()
+    story.settle(5.1)
+    assert first.called
+    assert second.called
 
 
 def test_drainAndStartAgain() -> None:

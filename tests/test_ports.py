@@ -17,7 +17,14 @@ from twisted.internet.task import Clock
 from zope.interface import implementer
 
 from lbproxy.config.place import Place
-from lbproxy.ports import CannotStart, OpenPort, Ports, gateAccept, ownSocket
+from lbproxy.ports import (
+    CannotStart,
+    OpenPort,
+    Ports,
+    gateAccept,
+    ownSocket,
+    portName,
+)
 from lbproxy.proxy.capacity import Capacity
 from lbproxy.streams.alarm import ClockAlarm
 from lbproxy.streams.wheel import Wheel
@@ -53,10 +60,10 @@ def test_holding() -> None:
         ports.take("tcp:80", 1, PLACE, Factory).whenOpen(opened.append)
     assert len(ports) == 1
     assert opened[0] is opened[1]
-    assert ports.release("tcp:80").called
+    assert ports.release(portName("tcp:80")).called
     with pytest.raises(CannotStart):
         take(network, "tcp:80")
-    assert ports.release("tcp:80").called
+    assert ports.release(portName("tcp:80")).called
     assert not len(ports)
     network.listenTCP(80, Factory())
 
@@ -98,12 +105,12 @@ def test_heldPortIsPaused() -> None:
     ports = Ports(network, capacity)
     for _ in range(2):
         ports.take("tcp:80", 1, PLACE, Factory)
-    ports.release("tcp:80")
+    ports.release(portName("tcp:80"))
     capacity.taken()
     assert network.port.paused
     capacity.released()
     assert not network.port.paused
-    ports.release("tcp:80")
+    ports.release(portName("tcp:80"))
     capacity.taken()
     assert not network.port.paused
 

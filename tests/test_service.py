@@ -146,11 +146,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "pickerClass": (
         {"pickers": {"default": RoundRobin}},
-        "pickers: default: lbproxy.balance.pickers.RoundRobin is a class; expected",
+        "pickers: default: lbproxy.balance.rotation.RoundRobin is a class; expected",
     ),
     "picker": (
         {"picker": RoundRobin},
-        "pickers: default: lbproxy.balance.pickers.RoundRobin is a class; expected",
+        "pickers: default: lbproxy.balance.rotation.RoundRobin is a class; expected",
     ),
     "routerClass": (
         {"routers": {"default": Routes}},

@@ -7,9 +7,11 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from lbproxy.signals import Signals
 
+DRAINING = (signal.SIGTERM, signal.SIGINT)
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 OTHERS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -18,13 +20,15 @@ class Process:
     """What is left of a reactor for signals; its handlers are as Twisted's."""
 
     def __init__(self) -> None:
-        self.waiting: list[Callable[[], object]] = []
+        self.waiting: list[tuple] = []
         self.stoppedBy: list[int] = []
+        self.stops = 0
+        self.drains: list[Deferred[None]] = []
         self.running = False
         self._whenRunning: list[tuple] = []
 
-    def callFromThread(self, call: Callable[[], object]) -> None:
-        self.waiting.append(call)
+    def callFromThread(self, call: Callable[..., object], *arguments: object) -> None:
+        self.waiting.append((call, *arguments))
 
     def callWhenRunning(self, call: Callable[..., object], *arguments: object) -> None:
         if self.running:
@@ -35,6 +39,15 @@ class Process:
     def sigTerm(self, number: int, frame: object) -> None:
         self.stoppedBy.append(number)
 
+    sigInt = sigTerm
+
+    def stop(self) -> None:
+        self.stops += 1
+
+    def drain(self) -> Deferred[None]:
+        self.drains.append(Deferred())
+        return self.drains[-1]
+
     def run(self) -> None:
         self.running = True
         signal.signal(signal.SIGTERM, self.sigTerm)
@@ -44,8 +57,8 @@ class Process:
 
     def turn(self) -> None:
         waiting, self.waiting = self.waiting, []
-        for call in waiting:
-            call()
+        for call, *arguments in waiting:
+            call(*arguments)
 
 
 @pytest.fixture
@@ -62,7 +75,7 @@ def process() -> Iterator[Process]:
 @pytest.mark.parametrize("number", OTHERS)
 def test_oneLine(process: Process, logged, number: signal.Signals) -> None:
     """Each is answered by one line that names it, in the reactor's own turn."""
-    Signals(process, list).take()
+    Signals(process, process.drain, list, list).take()
     signal.raise_signal(number)
     assert not logged
     process.turn()
@@ -74,28 +87,109 @@ def test_oneLine(process: Process, logged, number: signal.Signals) -> None:
 def test_reopen(process: Process) -> None:
     """SIGUSR1, and it alone, has the logs reopened."""
     reopened: list[str] = []
-    Signals(process, lambda: reopened.append("so")).take()
+    Signals(process, process.drain, list, lambda: reopened.append("so")).take()
     for number in OTHERS:
         signal.raise_signal(number)
     process.turn()
     assert reopened == ["so"]
 
 
-@pytest.mark.parametrize("number", STOPPING)
-def test_stopOnce(process: Process, number: signal.Signals) -> None:
-    """The first signal to stop is the one that counts."""
-    Signals(process, list).take()
+@pytest.mark.parametrize("number", DRAINING)
+def test_drain(process: Process, logged, number: signal.Signals) -> None:
+    """The first one drains, and stops the reactor then, without a signal's status."""
+    Signals(process, process.drain, list, list).take()
     process.run()
     signal.raise_signal(number)
+    assert not process.drains
+    process.turn()
+    (event,) = logged
+    assert event["name"] == number.name
+    (drained,) = process.drains
+    stops = [process.stops]
+    drained.callback(None)
+    assert [*stops, process.stops] == [0, 1]
+    assert not process.stoppedBy
+
+
+@pytest.mark.parametrize("first", DRAINING)
+@pytest.mark.parametrize("second", STOPPING)
+def test_second(
+    process: Process, first: signal.Signals, second: signal.Signals
+) -> None:
+    """A second one stops the reactor at once, and further ones do nothing."""
+    Signals(process, process.drain, list, list).take()
+    process.run()
+    signal.raise_signal(first)
+    process.turn()
+    signal.raise_signal(second)
     for again in STOPPING:
         signal.raise_signal(again)
-    assert process.stoppedBy == [number]
+    process.drains[0].callback(None)
+    assert process.stoppedBy == [second]
+    assert not process.stops
+
+
+def test_secondInTheSameTurn(process: Process) -> None:
+    """Two that come together stop at once; nothing begins to drain."""
+    Signals(process, process.drain, list, list).take()
+    process.run()
+    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGINT)
+    process.turn()
+    assert process.stoppedBy == [signal.SIGINT]
+    assert not process.drains
+
+
+def test_quit(process: Process) -> None:
+    """SIGQUIT drains nothing."""
+    Signals(process, process.drain, list, list).take()
+    process.run()
+    for again in (signal.SIGQUIT, *STOPPING):
+        signal.raise_signal(again)
+    process.turn()
+    assert process.stoppedBy == [signal.SIGQUIT]
+    assert not process.drains
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_stoppedOtherwise(process: Process, number: signal.Signals) -> None:
+    """When something else stops the reactor, signals to stop do nothing."""
+    signals = Signals(process, process.drain, list, list)
+    signals.take()
+    process.run()
+    signal.raise_signal(signal.SIGTERM)
+    process.turn()
+    signals.leave()
+    signal.raise_signal(number)
+    process.drains[0].callback(None)
+    assert not process.stoppedBy
+    assert not process.stops
+
+
+@pytest.mark.parametrize("number", DRAINING)
+def test_drainBeforeItRuns(process: Process, number: signal.Signals) -> None:
+    """One that comes while it starts drains when it has started."""
+    Signals(process, process.drain, list, list).take()
+    signal.raise_signal(number)
+    process.run()
+    process.turn()
+    assert len(process.drains) == 1
+    assert not process.stoppedBy
 
 
 def test_quitBeforeItRuns(process: Process) -> None:
     """A SIGQUIT that comes while it starts stops it when it has started."""
-    Signals(process, list).take()
+    Signals(process, process.drain, list, list).take()
     signal.raise_signal(signal.SIGQUIT)
     assert not process.stoppedBy
     process.run()
     assert process.stoppedBy == [signal.SIGQUIT]
+
+
+def test_ignored(process: Process) -> None:
+    """An interrupt that whoever started it has ignored stays ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Signals(process, process.drain, list, list).take()
+    signal.raise_signal(signal.SIGINT)
+    process.turn()
+    assert not process.drains

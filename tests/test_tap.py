@@ -130,8 +130,9 @@ def test_reopenLogs(tmp_path: Path) -> None:
     """It has its balancer begin the access log anew."""
     path = tmp_path / "access.log"
     text = configured("tcp:10.0.0.1:80", log=str(path))
-    service = CommandLineService()
-    balancer = LoadBalancer(MemoryNetwork(), configurationFromText(text, "story"))
+    configuration = configurationFromText(text, "story")
+    service = CommandLineService(lambda: configuration)
+    balancer = LoadBalancer(MemoryNetwork(), configuration)
     balancer.setServiceParent(service)
     service.privilegedStartService()
     path.rename(tmp_path / "access.log.1")

@@ -67,6 +67,15 @@ class LiveCandidates:
         self._present.add(member)
         self.version += 1
 
+    def reweighed(self) -> None:
+        """The weight of a member in this view has changed."""
+        self.version += 1
+
+    def reorder(self) -> None:
+        """Sort the members again, after their positions have changed."""
+        self._members.sort(key=self._positions.__getitem__)
+        self.version += 1
+
     def remove(self, member: Member) -> None:
         """Remove a member from this view."""
         del self._members[self.index(member)]

@@ -156,12 +156,18 @@ class PassiveHealth:
         """
         @param members: The size of the pool.
         """
+        self._serials = count()
+        # The serial orders equal times, because members cannot be compared.  An entry
+        # whose member was brought back early stays until its time comes.
+        self._ejected: list[tuple[float, int, Member]] = []
+        self._count = 0
+        self.nextReturn = math.inf
+        self.use(options, members)
+
+    def use(self, options: EjectionOptions, members: int) -> None:
+        """Go by other options from now on, or with another number of members."""
         self.options = options
         self._limit = options.limit(members)
-        self._serials = count()
-        # The serial orders equal times, because members cannot be compared.
-        self._ejected: list[tuple[float, int, Member]] = []
-        self.nextReturn = math.inf
 
     def succeeded(self, member: Member) -> None:
         """A dial of C{member} worked."""
@@ -182,12 +188,13 @@ class PassiveHealth:
             or member.ejectedUntil is not None
         ):
             return Verdict.COUNTED
-        if len(self._ejected) >= self._limit:
+        if self._count >= self._limit:
             # LIMITED is returned once for a run of failures.
             first = member.consecutiveFailures == enough
             return Verdict.LIMITED if first else Verdict.COUNTED
         member.ejectedUntil = now + self.options.duration(member.ejections)
         member.ejections += 1
+        self._count += 1
         heappush(self._ejected, (member.ejectedUntil, next(self._serials), member))
         self.nextReturn = self._ejected[0][0]
         return Verdict.EJECTED
@@ -201,11 +208,21 @@ class PassiveHealth:
         """
         returned: list[Member] = []
         ejected = self._ejected
-        probation = self.options.consecutiveFailures - 1
         while ejected and ejected[0][0] <= now:
-            member = heappop(ejected)[2]
-            member.ejectedUntil = None
-            member.consecutiveFailures = min(member.consecutiveFailures, probation)
-            returned.append(member)
+            until, _, member = heappop(ejected)
+            if member.ejectedUntil == until:
+                self._end(member)
+                returned.append(member)
         self.nextReturn = ejected[0][0] if ejected else math.inf
         return returned
+
+    def end(self, member: Member) -> None:
+        """End the ejection of a member before its time, if it is ejected."""
+        if member.ejectedUntil is not None:
+            self._end(member)
+
+    def _end(self, member: Member) -> None:
+        self._count -= 1
+        member.ejectedUntil = None
+        probation = max(self.options.consecutiveFailures - 1, 0)
+        member.consecutiveFailures = min(member.consecutiveFailures, probation)

@@ -4,153 +4,32 @@ from __future__ import annotations
 
 from math import inf
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
-from ..interfaces import (
-    IBackendPicker,
-    ICandidates,
-    IMembershipObserver,
-    IPoolObserver,
-)
-from ..words.backend import Backend, Member
-from .candidates import LiveCandidates, NarrowedCandidates
-from .health import DEFAULT_EJECTION, EjectionOptions, PassiveHealth, Verdict
-from .pickers import RoundRobin
+from .candidates import NarrowedCandidates
+from .lease import DialLease, Lease
+from .membership import Membership
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
+
+    from ..interfaces import ICandidates
+    from ..words.backend import Backend, Member
+    from .queue import Place
 
 
-class Lease:
+class Pool(Membership):
     """
-    One connection's claim on one member: taken before the dial, released exactly
-    once.
+    A named set of members with one picker; it says which members may be picked now.
 
-    @ivar member: The member that is claimed.
+    The candidates for a connection are the members of the current group that are not
+    full and that it has not tried.  The current group is the first of these that is
+    not empty: the members that are up and no backups, the backups that are up; and,
+    unless the pool refuses then, those that are down or ejected and no backups, the
+    backups that are.  That all are full, or were tried, does not change the group.
+    But when a connection has tried all that are up, its candidates are those of the
+    same rank that are not: a member that may be up is better than a refused
+    connection.
     """
-
-    __slots__ = ("_pool", "member")  # one for each connection: 48 bytes
-
-    def __init__(self, pool: Pool, member: Member) -> None:
-        self._pool: Pool | None = pool
-        self.member = member
-
-    @property
-    def backend(self) -> Backend:
-        """The member's backend."""
-        return self.member.backend
-
-    def succeeded(self) -> None:
-        """
-        The dial worked.
-
-        @raise RuntimeError: If the lease was released.
-        """
-        if self._pool is None:
-            raise self._spent()
-        # Most often there are no failures to reset.  Where empty answers count as
-        # failures, a dial has worked only when the member has sent a byte.
-        if self._pool.countsEmpty:
-            return
-        if self.member.consecutiveFailures or self.member.ejections:
-            self._pool.succeeded(self.member)
-
-    def failed(self, now: float, reason: str = "") -> None:
-        """
-        The dial failed.  This is called before L{release}.
-
-        @param now: The time, in seconds of the clock that L{Pool.candidates} is
-            called with.
-        @param reason: Why, in a few words.
-        @raise RuntimeError: If the lease was released.
-        """
-        if self._pool is None:
-            raise self._spent()
-        self._pool.failed(self.member, now, reason)
-
-    def ended(self, now: float, received: int, clientEnded: bool) -> None:
-        """
-        The member ended or reset the connection.
-
-        @param received: How many bytes it had sent.
-        @param clientEnded: Whether the client had ended its stream before.
-        @raise RuntimeError: If the lease was released.
-        """
-        if self._pool is None:
-            raise self._spent()
-        if received:
-            self._pool.succeeded(self.member)
-        elif not clientEnded:
-            self._pool.endedEmpty(self.member, now)
-
-    def release(self) -> None:
-        """
-        End the claim.  This is called exactly once.
-
-        @raise RuntimeError: If it was released before.
-        """
-        if self._pool is None:
-            raise self._spent()
-        # A reference to a released lease must not keep a direct pool alive.
-        self._pool = None
-        self.member.active -= 1
-
-    def _spent(self) -> RuntimeError:
-        """The error for a use after the release."""
-        return RuntimeError(f"the lease on {self.member.name} was released before")
-
-
-class Pool:
-    """
-    A named set of members with one picker; it says which members may be picked
-    now.
-
-    The candidates for a connection are the available members that it has not
-    tried.  If there are none, they are the ejected members that it has not tried:
-    a member that may be up is better than a refused connection.  If there are
-    none of these either, there are no candidates.
-
-    An ejection ends with the first call of L{candidates}, or the first failure of
-    a dial, after its time is over.  No timer is needed: no member is picked in
-    between.
-
-    @ivar name: Its name in the configuration, logs and metrics.
-    @ivar picker: The policy that chooses among the candidates.
-    @ivar members: All members, in the order of configuration.
-    @ivar countsEmpty: Whether an empty answer counts as a failed dial.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        backends: Iterable[Backend],
-        picker: IBackendPicker,
-        ejection: EjectionOptions = DEFAULT_EJECTION,
-        observer: IPoolObserver | None = None,
-    ) -> None:
-        """
-        @param backends: Each becomes a member.  A backend that is listed twice
-            becomes two members, and so gets two shares.
-        @param picker: Used by this pool only.  If it provides
-            L{IMembershipObserver}, its C{added} is called for all members at
-            once, and from then on C{removed} and C{added} for each member that is
-            ejected or comes back.
-        @param observer: Called with what happens to the members.
-        """
-        self.name = name
-        self.countsEmpty = ejection.emptyAnswer == "failure"
-        self._watcher = observer
-        self.picker = picker
-        self.members = tuple(Member(backend) for backend in backends)
-        self._positions = {member: at for at, member in enumerate(self.members)}
-        self._named = {member.backend: member for member in reversed(self.members)}
-        self._available = LiveCandidates(self._positions, self.members)
-        self._ejected = LiveCandidates(self._positions, ())
-        self._health = PassiveHealth(ejection, len(self.members))
-        self._observer: IMembershipObserver | None = (
-            picker if IMembershipObserver.providedBy(picker) else None
-        )
-        self._tellAdded(self.members)
 
     def candidates(self, now: float, tried: Collection[Member] = ()) -> ICandidates:
         """
@@ -164,16 +43,40 @@ class Pool:
         @param tried: The members that this connection has dialled without success.
         @return: A view that is kept up to date; it may be empty.
         """
-        if now >= self._health.nextReturn:
-            self._bringBack(now)
+        if now >= self._nextDue:
+            self._catchUp(now)
+        current = self._current
         if not tried:
-            # As long as no member is ejected, all are available.
-            if self._health.nextReturn == inf:
-                return self._available
-            return self._available or self._ejected
-        return NarrowedCandidates(self._available, tried) or NarrowedCandidates(
-            self._ejected, tried
-        )
+            return current.open
+        view = NarrowedCandidates(current.open, tried)
+        if view or not self._wereAllTried(tried):
+            return view
+        return NarrowedCandidates(self._tier.out.open, tried)
+
+    def awaitsRoom(
+        self, tried: Collection[Member] = (), only: Member | None = None
+    ) -> bool:
+        """
+        Whether there are no candidates for a connection only because the members that
+        it has not tried are full.
+
+        @param only: The only member that it may be sent to.
+        """
+        if only is not None:
+            return only not in tried and only.isFull and self._mayUse(only)
+        group = self._tier.out if self._wereAllTried(tried) else self._current
+        full = len(group.members) - len(group.open)
+        return full > sum(m.isFull and m in group.members for m in set(tried))
+
+    def admits(self, member: Member, now: float) -> bool:
+        """
+        Whether a member may be leased for a connection that has no other choice.
+
+        It may be down or ejected, unless the pool refuses then.
+        """
+        if now >= self._nextDue:
+            self._catchUp(now)
+        return not member.isFull and self._mayUse(member)
 
     def member(self, backend: Backend) -> Member | None:
         """
@@ -181,16 +84,6 @@ class Pool:
         none.
         """
         return self._named.get(backend)
-
-    def close(self) -> None:
-        """
-        Remove all members from the picker, if it observes the membership, so that
-        another pool may use it.
-        """
-        observer, self._observer = self._observer, None
-        if observer is not None:
-            for member in self._available:
-                observer.removed(member)
 
     def lease(self, member: Member) -> Lease | None:
         """
@@ -200,108 +93,124 @@ class Pool:
 
         An ejected member can be claimed, since no other may be left.
 
-        @return: L{None} if this pool has no such member: choose again.
+        @return: L{None} if this pool has no such member, or it is full: choose again.
         """
-        if member not in self._positions:
+        if member.isFull or member not in self._positions:
             return None
         member.active += 1
-        return Lease(self, member)
+        if not self.follows:
+            return Lease(self, member)
+        lease = (DialLease if self.options.maxDials else Lease)(self, member)
+        if self._picker.followsLoad:
+            self._picker.loadChanged(member)
+        self._measure(member)
+        return lease
+
+    # The queue.
+
+    def wait(
+        self,
+        tried: Collection[Member],
+        only: Member | None,
+        call: Callable[[], object],
+    ) -> Place | None:
+        """
+        Let a connection wait for room, behind those that wait already.
+
+        @param only: The only member that it may be sent to.
+        @param call: Called when it is its turn.
+        @return: L{None} if no more connections may wait.
+        """
+        place = self.queue.join(tried, only, call, self._roomMade)
+        if place is not None:
+            # It may wait behind others while there is room, or until an ejection ends.
+            self.hasRoom()
+        return place
+
+    def callWaiting(self, now: float) -> None:
+        """
+        Let the connections pick that wait and for which there is room, from the head.
+
+        No more are picking at a time than there is room for.
+        """
+        if now >= self._nextDue:
+            self._catchUp(now)
+        queue, blocked = self.queue, False
+        for place in queue:
+            if blocked and not queue.particular:
+                break  # The others could be sent where this one could not.
+            if place.called or (blocked and not place.isParticular):
+                continue
+            if place not in queue.places:
+                continue  # It has left meanwhile.
+            found: Iterable[Member] = ()
+            if place.only is None:
+                found = self.candidates(now, place.tried)
+            elif self.admits(place.only, now):
+                found = (place.only,)
+            if self._hasRoomFor(queue.called + 1, found):
+                place.call()
+            else:
+                blocked = blocked or not place.isParticular
+
+    # What happened to a lease; a lease calls these.
 
     def succeeded(self, member: Member) -> None:
-        """A dial of C{member} worked; a L{Lease} calls this."""
+        """A dial of C{member} worked."""
         self._health.succeeded(member)
 
     def failed(self, member: Member, now: float, reason: str = "") -> None:
-        """A dial of C{member} failed; a L{Lease} calls this."""
-        if self._watcher is not None:
-            self._watcher.dialFailed(self.name, member, reason)
+        """A dial of C{member} failed."""
+        if self._observer is not None:
+            self._observer.dialFailed(self.name, member, reason)
         self._count(member, now, reason)
 
     def endedEmpty(self, member: Member, now: float) -> None:
-        """C{member} ended a connection without a byte; a L{Lease} calls this."""
-        if self._watcher is not None:
-            self._watcher.endedEmpty(self.name, member)
+        """C{member} ended a connection without a byte."""
+        if self._observer is not None:
+            self._observer.endedEmpty(self.name, member)
         if self.countsEmpty:
             self._count(member, now, "it ended without a byte")
 
-    def _count(self, member: Member, now: float, reason: str) -> None:
-        """Count a failure of C{member}, and eject it if it has failed often enough."""
-        # A member whose ejection is over must not count as ejected: not towards
-        # the limit, and not if it is this member itself.
-        if now >= self._health.nextReturn:
-            self._bringBack(now)
-        verdict = self._health.failed(member, now)
-        if verdict is Verdict.EJECTED:
-            self._eject(member, now, reason)
-        elif verdict is Verdict.LIMITED and self._watcher is not None:
-            share = self._health.options.maxEjected
-            self._watcher.notEjected(self.name, member, share)
+    def released(self, member: Member) -> None:
+        """C{member} has one connection less than before."""
+        if self._picker.followsLoad:
+            self._picker.loadChanged(member)
+        self.dialEnded(member)
 
-    def _eject(self, member: Member, now: float, reason: str) -> None:
-        self._available.remove(member)
-        self._ejected.add(member)
-        member.ejectedAt = now
-        watcher = self._watcher
-        if watcher is not None and member.ejectedUntil is not None:
-            seconds, failures = member.ejectedUntil - now, member.consecutiveFailures
-            watcher.ejected(self.name, member, seconds, failures, reason)
-            if not self._available:
-                watcher.nobodyLeft(self.name, len(self._ejected), 0)
-        if self._observer is not None:
-            self._observer.removed(member)
+    def dialEnded(self, member: Member) -> None:
+        """C{member} has one dial under way less than before, or none for this lease."""
+        if member in self._positions:
+            self._measure(member)
+        elif not member.active:
+            self._leaving.discard(member)
+            self._follow()
+        self._roomMade()
 
-    def _bringBack(self, now: float) -> None:
-        """Make the members available whose ejection is over."""
-        returned = self._health.returned(now)
-        for member in returned:
-            self._ejected.remove(member)
-            self._available.add(member)
-            if self._watcher is not None:
-                self._watcher.returned(self.name, member, now - member.ejectedAt)
-        self._tellAdded(returned)
+    # Internals.
 
-    def _tellAdded(self, members: Iterable[Member]) -> None:
-        """
-        Add members to the picker, if it observes the membership.  This is the
-        last step of a change, so that the pool is consistent if the picker
-        raises.
-        """
-        if self._observer is not None:
-            for member in members:
-                self._observer.added(member)
+    def _wereAllTried(self, tried: Collection[Member]) -> bool:
+        """Whether a connection has tried all that are up, and may try others."""
+        current = self._current
+        if current is self._tier.out or self.options.whenAllDown == "refuse":
+            return False
+        return len(current.members) == sum(m in current.members for m in set(tried))
 
+    def _mayUse(self, member: Member) -> bool:
+        """Whether a connection that has no other choice may use a member."""
+        group = self._groups.of(member)
+        if group is None:
+            return False
+        up = any(group is tier.up for tier in self._groups.tiers)
+        return up or self.options.whenAllDown == "try-all"
 
-class DirectPools:
-    """
-    Makes a pool with one member for each backend that a router named and no pool
-    has.
-
-    A pool exists as long as it is in use: a lease refers to its pool, and so does
-    an exchange that is still picking.  Equal backends share one pool, so that
-    their connections are counted together.
-    """
-
-    def __init__(self, observer: IPoolObserver | None = None) -> None:
-        """
-        @param observer: Called with what happens to the members.
-        """
-        self._observer = observer
-        self._pools: WeakValueDictionary[Backend, Pool] = WeakValueDictionary()
-
-    def __len__(self) -> int:
-        """How many pools are in use."""
-        return len(self._pools)
-
-    def pool(self, backend: Backend) -> Pool:
-        """
-        Return the pool that has C{backend} as its only member, with default
-        policy.
-
-        @return: A L{Pool} named C{"direct"}; keep a reference to it until the
-            lease is taken.
-        """
-        pool = self._pools.get(backend)
-        if pool is None:
-            pool = Pool("direct", [backend], RoundRobin(), observer=self._observer)
-            self._pools[backend] = pool
-        return pool
+    def _hasRoomFor(self, connections: int, members: Iterable[Member]) -> bool:
+        """Whether some members have room for so many connections together."""
+        found: float = 0
+        most = self.options.maxDials or inf
+        for member in members:
+            room = (member.backend.maxConnections or inf) - member.active
+            found += min(room, most - member.dials)
+            if found >= connections:
+                return True
+        return False

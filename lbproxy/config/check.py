@@ -13,7 +13,7 @@ from .endpoints import checkClientDescription, checkServerDescription
 from .model import Configuration
 from .names import namedHosts, withoutAddress
 from .place import Place
-from .plugins import buildPicker, namedRouter
+from .plugins import buildPicker, buildProbe, namedRouter
 from .surroundings import checkSurroundings
 
 PATIENCE = 5.0
@@ -28,8 +28,8 @@ def checkConfiguration(
     """
     Check that a configuration could run.
 
-    Every endpoint, picker and router that it names is made once and discarded.  Nothing
-    listens or connects.
+    Every endpoint, picker, health probe and router that it names is made once and
+    discarded.  Nothing listens or connects.
 
     @param reactor: The reactor that the endpoints are made for.
     @param factories: The factories to look pickers up in; by default the installed
@@ -44,6 +44,8 @@ def checkConfiguration(
             namedRouter(listener.router, listener.place.key("router"))
     for pool in configuration.pools:
         buildPicker(pool.picker, pool.place.key("picker"), factories)
+        if pool.healthCheck is not None:
+            buildProbe(pool.healthCheck, reactor, pool.place.key("health-check"))
         for at, backend in enumerate(pool.backends):
             place = pool.place.key("backends").item(at)
             checkClientDescription(reactor, backend.connect, place)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..proxy.policy import SessionOptions
 from ..words.values import text
+from .healthcheck import HEALTH_CHECK
 from .model import (
     BACKEND,
     EJECTION,
@@ -16,6 +17,7 @@ from .model import (
     PoolConfiguration,
     ProcessOptions,
 )
+from .routes import ROUTE
 from .schema import Key, Placed, Table, keysOf
 from .values import tables, tablesByName
 
@@ -26,7 +28,7 @@ PROCESS = Table(
     "[process]",
     "What holds for the whole process.",
     (*keysOf(SessionOptions, only=_ONCE), *keysOf(ProcessOptions)),
-    ("drain-timeout", "shutdown-delay", "sockets", "workers"),
+    ("sockets", "workers"),
 )
 
 LOG = Table(
@@ -51,7 +53,7 @@ LISTENER = Table(
         *("allow", "bandwidth-per-connection", "client-hello-timeout"),
         *("connection-rate-per-client", "deny", "max-connections"),
         *("max-connections-per-client", "proxy-header-timeout", "proxy-protocol"),
-        *("require-tls", "routes", "tls"),
+        *("require-tls", "tls"),
         "trusted-proxies",
     ),
 )
@@ -60,11 +62,7 @@ POOL = Table(
     "[pool.NAME]",
     "A named set of backends with one picker and one policy.",
     keysOf(PoolConfiguration),
-    (
-        *("discovery", "health-check", "max-dials", "on-member-down"),
-        *("queue-length", "queue-timeout", "removal-timeout", "slow-start"),
-        "when-all-down",
-    ),
+    ("discovery",),
 )
 
 DOCUMENT = Table(
@@ -80,5 +78,5 @@ DOCUMENT = Table(
 )
 """The file as a whole: each of its keys is one of the tables above."""
 
-TABLES = (PROCESS, LOG, LISTENER, POOL, BACKEND, EJECTION)
+TABLES = (PROCESS, LOG, LISTENER, POOL, ROUTE, BACKEND, EJECTION, HEALTH_CHECK)
 """The tables, in the order of the reference."""

@@ -12,15 +12,20 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from ..balance.health import DEFAULT_EJECTION, EjectionOptions
+from ..balance.options import PoolOptions
+from ..balance.routing import Route
+from ..health.options import HealthCheckOptions
 from ..proxy.dialer import DialOptions
 from ..proxy.policy import SessionOptions
 from ..words.backend import Backend
 from ..words.description import Description
 from ..words.options import REQUIRED, Unset, declared, option
-from ..words.units import formatDuration
+from ..words.units import formatDuration, parseDuration
 from ..words.values import oneOf, plainName, text, wholeNumber
+from .healthcheck import HEALTH_CHECK, readHealthCheck
 from .owners import groupId, userId
 from .place import Place
+from .routes import ROUTES
 from .schema import Placed, Table, keysOf, readAt
 from .values import listOf, oneOrListOf
 
@@ -71,7 +76,7 @@ BACKEND = Table(
     "[[pool.NAME.backends]]",
     "One place to send connections to.",
     keysOf(Backend),
-    ("backup", "bind", "max-connections", "proxy-protocol", "state", "tls"),
+    ("proxy-protocol", "tls"),
 )
 
 
@@ -91,10 +96,26 @@ class ProcessOptions:
 
     @ivar maxConnections: The most connections at once; 0 for as many as descriptors
         allow.
+    @ivar drainTimeout: Seconds that connections may take to finish when it is stopped;
+        0 to abort them at once.
+    @ivar shutdownDelay: Seconds for which clients are still accepted when it is
+        stopped.
     """
 
     maxConnections: int = option(
         wholeNumber(0), 0, "Connections at once; 0 for as many as descriptors allow."
+    )
+    drainTimeout: float = option(
+        parseDuration,
+        "30s",
+        "How long connections may take to finish after SIGTERM or SIGINT, until they "
+        "are cut off; 0 cuts them off at once.",
+    )
+    shutdownDelay: float = option(
+        parseDuration,
+        0,
+        "For how long clients are still accepted after SIGTERM or SIGINT, before "
+        "drain-timeout begins.",
     )
 
 
@@ -106,6 +127,7 @@ class ListenerConfiguration:
     @ivar listen: Twisted server endpoint descriptions, at least one.
     @ivar mode: C{"tcp"}.
     @ivar pool: The name of a pool that exists.
+    @ivar routes: In the order in which they are asked, before the router.
     @ivar router: C{python:package.module.Attribute}, or L{None}.
     @ivar backlog: The backlog of each endpoint whose description gives none.
     @ivar session: The options of its sessions.
@@ -135,8 +157,17 @@ class ListenerConfiguration:
         metadata=declared(
             plainName,
             Unset("the pool, if there is just one"),
-            "Where connections go that no router sends elsewhere.",
+            "Where connections go that no route and no router sends elsewhere.",
         )
+    )
+    routes: tuple[Route, ...] = field(
+        default=(),
+        metadata=declared(
+            ROUTES,
+            Unset("none"),
+            "Which connections go to another pool, by where they come from and to; "
+            "asked before the router.",
+        ),
     )
     router: str | None = field(
         default=None,
@@ -198,7 +229,9 @@ class PoolConfiguration:
     @ivar backends: The backends, with distinct names.  It is empty only if the command
         line names none; then the demo pool is used.
     @ivar dial: How its members are dialled.
+    @ivar options: How its members are used.
     @ivar ejection: When its members are ejected, and for how long.
+    @ivar healthCheck: How its members are checked, or L{None}.
     @ivar place: Where it was written, for errors that are found later.
     """
 
@@ -219,11 +252,16 @@ class PoolConfiguration:
         )
     )
     dial: DialOptions = field(factory=DialOptions)
+    options: PoolOptions = field(factory=PoolOptions)
     ejection: EjectionOptions = field(
         default=DEFAULT_EJECTION,
         metadata=declared(
             Placed(_ejection), Unset("as that table has it"), EJECTION.doc
         ),
+    )
+    healthCheck: HealthCheckOptions | None = field(
+        default=None,
+        metadata=declared(Placed(readHealthCheck), Unset("none"), HEALTH_CHECK.doc),
     )
     place: Place = field(default=_NOWHERE, eq=False, repr=False)
 

@@ -1,7 +1,7 @@
 """
-Finds and makes the pickers and routers that the configuration names.
+Finds and makes the pickers, health probes and routers that the configuration names.
 
-A picker is named by the name of its Twisted plugin.  A picker or a router may also be
+A picker or a probe is named by the name of its Twisted plugin.  Each may also be
 named as a Python object: C{python:package.module.Attribute}.  A failure in such code
 becomes an error of one line.
 """
@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
-from inspect import iscoroutine, signature
+from inspect import iscoroutine
 from json import loads
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,21 @@ from attrs import field, frozen
 from twisted.plugin import IPlugin
 from twisted.python.reflect import namedAny
 from zope.interface import implementer
-from zope.interface.interface import InterfaceClass, Method
+from zope.interface.interface import InterfaceClass
 
-from ..interfaces import IBackendPicker, IBackendPickerFactory, IRouter
+from ..health.options import HealthCheckOptions
+from ..interfaces import (
+    IBackendPicker,
+    IBackendPickerFactory,
+    IHealthProbe,
+    IHealthProbeFactory,
+    IRouter,
+)
 from ..words.connection import Connection
 from ..words.options import Option
 from .causes import cause
 from .installed import installed, tellBroken
+from .lacking import cannotTake, lack
 from .model import PickerChoice
 from .place import ConfigurationError, Place, knownHint, knownOnes
 
@@ -36,7 +44,27 @@ _PYTHON = "python:"
 _EXPECTED = 'expected "python:package.module.Attribute"'
 _PLAIN = re.compile(r"0|-?[1-9][0-9]{0,99}|true|false")
 _PICKER = Place("picker")
+_PROBE = Place("health-check")
 _ROUTER = Place("router")
+
+
+@frozen
+class _Sort:
+    """
+    A sort of things that plugins make.
+
+    @ivar noun: What errors call it.
+    @ivar product: The interface of what is made.
+    @ivar factory: The interface of the plugins that make it.
+    """
+
+    noun: str
+    product: InterfaceClass
+    factory: InterfaceClass
+
+
+_PICKERS = _Sort("picker", IBackendPicker, IBackendPickerFactory)
+_PROBES = _Sort("health check", IHealthProbe, IHealthProbeFactory)
 
 
 @implementer(IPlugin, IBackendPickerFactory)
@@ -61,6 +89,29 @@ class PickerPlugin:
     def build(self, **options: object) -> IBackendPicker:
         """Make a picker for one pool."""
         return self.make(**options)
+
+
+@implementer(IPlugin, IHealthProbeFactory)
+@frozen
+class HealthProbePlugin:
+    """
+    A Twisted plugin that makes health probes.
+
+    Put one into a module of C{twisted/plugins/}, and a pool can be checked by its name.
+
+    @ivar name: The kind's name, in kebab-case.
+    @ivar make: Called with the reactor and a keyword argument for each option; returns
+        the probe.  The keyword is the name of the option, with C{-} written as C{_}.
+    @ivar options: The options, by their kebab-case names.
+    """
+
+    name: str
+    make: Callable[..., IHealthProbe]
+    options: Mapping[str, Option] = field(factory=dict)
+
+    def build(self, reactor: Any, **options: object) -> IHealthProbe:
+        """Make a probe for one pool."""
+        return self.make(reactor, **options)
 
 
 @implementer(IRouter)
@@ -107,14 +158,54 @@ def buildPicker(
         plugins.
     @raise ConfigurationError: If there is no such picker, or it cannot be made.
     """
+    return _built(_PICKERS, choice, place, factories)  # type: ignore[no-any-return]
+
+
+def buildProbe(
+    choice: HealthCheckOptions,
+    reactor: Any,
+    place: Place = _PROBE,
+    factories: Iterable[IHealthProbeFactory] | None = None,
+) -> IHealthProbe:
+    """
+    Make the health probe of one pool.
+
+    @param choice: Its kind is the name of a plugin; or C{python:} and the full name of
+        a factory (it provides L{IHealthProbeFactory}), of a probe (it provides
+        L{IHealthProbe}; options are refused), or of a callable that takes the reactor,
+        and the options as keyword arguments, and returns a probe.
+    @param reactor: The reactor that the probe connects with.
+    @param place: Where the health check was written.
+    @param factories: The factories to look names up in; by default the installed
+        plugins.
+    @raise ConfigurationError: If there is no such kind, or its probe cannot be made.
+    """
+    named = PickerChoice(choice.kind, choice.options)
+    return _built(  # type: ignore[no-any-return]
+        _PROBES, named, place, factories, reactor
+    )
+
+
+def _built(
+    sort: _Sort,
+    choice: PickerChoice,
+    place: Place,
+    factories: Iterable[Any] | None,
+    *arguments: object,
+) -> Any:
+    """
+    Make a picker or a probe.
+
+    @param arguments: What it is made with, besides its options.
+    """
     blame = _Blame(place, str(choice))
     if choice.name.startswith(_PYTHON):
         found = _named(choice.name, blame)
     else:
-        found = _factory(choice.name, factories, blame)
-    picker: IBackendPicker = _picker(found, choice, blame)
-    _requireProvider(IBackendPicker, picker, choice.name, blame)
-    return picker
+        found = _factory(sort, choice.name, factories, blame)
+    made = _made(sort, found, choice, blame, arguments)
+    _requireProvider(sort.product, made, choice.name, blame)
+    return made
 
 
 def namedRouter(text: str, place: Place = _ROUTER) -> IRouter:
@@ -196,46 +287,54 @@ def _path() -> Iterable[str]:
 
 
 def _factory(
-    name: str, factories: Iterable[IBackendPickerFactory] | None, blame: _Blame
-) -> IBackendPickerFactory:
+    sort: _Sort, name: str, factories: Iterable[Any] | None, blame: _Blame
+) -> Any:
     broken: tuple[str, ...] = ()
     if factories is None:
-        looked = installed(IBackendPickerFactory)
+        looked = installed(sort.factory)
         factories, broken = looked.plugins, looked.broken
     # A plugin directory that is on the path twice gives each plugin twice.
     named = {str(getattr(each, "name", None)): each for each in factories}
     if name not in named:
-        reason = f'there is no picker "{name}"; {knownOnes(named)}'
+        reason = f'there is no {sort.noun} "{name}"; {knownOnes(named)}'
         lost = f"; cannot be imported: {'; '.join(broken)}" if broken else ""
         raise blame.refuse(reason + lost)
     tellBroken(broken)
     return named[name]
 
 
-def _picker(found: Any, choice: PickerChoice, blame: _Blame) -> Any:
-    """Make the picker from the object that was named, unless it is a picker already."""
-    name = choice.name
-    if IBackendPickerFactory.providedBy(found):
-        _requireProvider(IBackendPickerFactory, found, name, blame)
+def _made(
+    sort: _Sort,
+    found: Any,
+    choice: PickerChoice,
+    blame: _Blame,
+    arguments: tuple[object, ...],
+) -> Any:
+    """Make the product from the object that was named, unless it is one already."""
+    name, noun = choice.name, sort.noun
+    if sort.factory.providedBy(found):
+        _requireProvider(sort.factory, found, name, blame)
         wrong = f"{name} is not right"
         options = blame.call(wrong, _options, found, choice, blame)
         make = found.build
-    elif IBackendPicker.providedBy(found):
+    elif sort.product.providedBy(found):
         if choice.options:
-            raise blame.refuse(f"{name} is a picker already; it takes no options")
+            raise blame.refuse(f"{name} is a {noun} already; it takes no options")
         return found
     elif callable(found):
         make = found
         options = {_asArgument(key): given for key, given in choice.options.items()}
     else:
         raise blame.refuse(
-            f"{name} is neither a picker, nor a picker factory, nor callable"
+            f"{name} is neither a {noun}, nor a {noun} factory, nor callable"
         )
-    return blame.call(f"{name} cannot be built", lambda: make(**options))
+    return blame.call(f"{name} cannot be built", lambda: make(*arguments, **options))
 
 
 def _options(
-    factory: IBackendPickerFactory, choice: PickerChoice, blame: _Blame
+    factory: IBackendPickerFactory | IHealthProbeFactory,
+    choice: PickerChoice,
+    blame: _Blame,
 ) -> dict[str, object]:
     known = factory.options
     for name in choice.options:
@@ -255,7 +354,7 @@ def _options(
 
 def _read(option: Option, written: object) -> object:
     """
-    Read one option of a picker.
+    Read one option of a plugin.
 
     A description holds only text.  Text that cannot be read as it is, but looks like a
     number or like true or false, is read as that.
@@ -298,44 +397,7 @@ def callableRouter(function: Any, name: str, place: Place = _ROUTER) -> Callable
     """
     if not callable(function):
         raise place.refuse(name, f"{name} is neither a router nor callable")
-    trouble = _cannotTake(function, ("connection",))
+    trouble = cannotTake(function, ("connection",))
     if trouble:
         raise place.refuse(name, f"{name} cannot take the connection: {trouble}")
     return CallableRouter(function)
-
-
-def lack(interface: InterfaceClass, found: object) -> str:
-    """
-    Say in a few words what an object lacks of an interface.
-
-    Zope's own check raises an IndexError for a method that takes C{*arguments} alone.
-
-    @return: Empty if the object lacks nothing.
-    """
-    for name, wanted in interface.namesAndDescriptions(all=True):
-        if not hasattr(found, name):
-            arguments = (
-                wanted.getSignatureString() if isinstance(wanted, Method) else ""
-            )
-            return f"it lacks {name}{arguments}"
-        if isinstance(wanted, Method):
-            trouble = _cannotTake(getattr(found, name), wanted.positional)
-            if trouble:
-                said = wanted.getSignatureString()
-                return f"its {name} cannot be called with {said}: {trouble}"
-    return ""
-
-
-def _cannotTake(function: Any, arguments: Sequence[str]) -> str:
-    """Why a function cannot be called with some arguments; empty if it can."""
-    if not callable(function):
-        return "it is not callable"
-    try:
-        parameters = signature(function)
-    except (TypeError, ValueError):
-        return ""  # A function written in C may have no signature.
-    try:
-        parameters.bind(*arguments)
-    except TypeError as error:
-        return str(error)
-    return ""

@@ -73,7 +73,21 @@ def _pool(values: Mapping[str, Any], demo: bool) -> PoolConfiguration:
         ((each.name, place.item(at)) for at, each in enumerate(pool.backends)),
         "another backend of this pool has this name",
     )
+    _requireTargets(pool)
     return pool
+
+
+def _requireTargets(pool: PoolConfiguration) -> None:
+    """Refuse a health check that has only a port, where a backend has no host."""
+    check = pool.healthCheck
+    if check is None:
+        return
+    for backend in pool.backends:
+        try:
+            check.target(backend)
+        except ValueError as error:
+            key = "address" if check.address else "port"
+            raise pool.place.key("health-check").key(key).lack(str(error)) from None
 
 
 def _listener(
@@ -90,12 +104,19 @@ def _listener(
             names = ", ".join(poolNames)
             raise place.lack(f"required, since there is more than one pool: {names}")
         pool = poolNames[0]
-    elif pool not in poolNames:
-        raise place.refuse(pool, f"no such pool; {knownHint(pool, poolNames)}")
+    _requirePool(pool, poolNames, place)
+    for at, route in enumerate(values.get("routes", ())):
+        where = values["place"].key("routes").item(at).key("pool")
+        _requirePool(route.pool, poolNames, where)
     return made(
         ListenerConfiguration,
         {"name": values["listen"][0], **values, "pool": pool},
     )
+
+
+def _requirePool(pool: str, poolNames: Sequence[str], place: Place) -> None:
+    if pool not in poolNames:
+        raise place.refuse(pool, f"no such pool; {knownHint(pool, poolNames)}")
 
 
 def _requireSocket(values: Mapping[str, Any]) -> None:

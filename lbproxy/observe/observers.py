@@ -74,9 +74,25 @@ class PoolObservers:
         """Tell them all that a member may be picked again."""
         self._tell("returned", pool, member, seconds)
 
-    def nobodyLeft(self, pool: str, ejected: int, down: int) -> None:
+    def wentDown(self, pool: str, member: Member, reason: str) -> None:
+        """Tell them all that the checks of a member have found it down."""
+        self._tell("wentDown", pool, member, reason)
+
+    def wentUp(self, pool: str, member: Member, seconds: float) -> None:
+        """Tell them all that the checks of a member have found it up."""
+        self._tell("wentUp", pool, member, seconds)
+
+    def stateSet(self, pool: str, member: Member, before: str) -> None:
+        """Tell them all that a member was set to another state."""
+        self._tell("stateSet", pool, member, before)
+
+    def nobodyLeft(self, pool: str, ejected: int, down: int, tryingAll: bool) -> None:
         """Tell them all that no member is available."""
-        self._tell("nobodyLeft", pool, ejected, down)
+        self._tell("nobodyLeft", pool, ejected, down, tryingAll)
+
+    def tierChanged(self, pool: str, backups: bool) -> None:
+        """Tell them all that members of another rank are picked."""
+        self._tell("tierChanged", pool, backups)
 
     def dialFailed(self, pool: str, member: Member, reason: str) -> None:
         """Tell them all that a member could not be connected to."""

@@ -68,15 +68,53 @@ class PoolsLog:
             duration=formatDuration(round(seconds)),
         )
 
-    def nobodyLeft(self, pool: str, ejected: int, down: int) -> None:
-        """Log that no member is available, so that all are tried."""
+    def wentDown(self, pool: str, member: Member, reason: str) -> None:
+        """Log that the checks of a member have found it down."""
+        self._log.warn(
+            "member {pool}/{member} is down: {reason}",
+            pool=pool,
+            member=member.name,
+            reason=reason,
+        )
+
+    def wentUp(self, pool: str, member: Member, seconds: float) -> None:
+        """Log that the checks of a member have found it up again."""
+        self._log.info(
+            "member {pool}/{member} is up after {duration}",
+            pool=pool,
+            member=member.name,
+            duration=formatDuration(round(seconds)),
+        )
+
+    def stateSet(self, pool: str, member: Member, before: str) -> None:
+        """Log that a member was set to another state."""
+        self._log.info(
+            'member {pool}/{member} was set from "{before}" to "{state}"',
+            pool=pool,
+            member=member.name,
+            before=before,
+            state=member.state,
+        )
+
+    def nobodyLeft(self, pool: str, ejected: int, down: int, tryingAll: bool) -> None:
+        """Log that no member is available, and what is done now."""
         self._log.warn(
             "pool {pool}: no member available ({ejected} ejected, {down} down), "
-            "trying all",
+            "{doing}",
             pool=pool,
             ejected=ejected,
             down=down,
+            doing="trying all" if tryingAll else "refusing connections",
         )
+
+    def tierChanged(self, pool: str, backups: bool) -> None:
+        """Log that the backups serve, or that they do not any more."""
+        if backups:
+            self._log.warn(
+                "pool {pool}: only backups are available, using them", pool=pool
+            )
+        else:
+            self._log.info("pool {pool}: its backups are not used any more", pool=pool)
 
     def dialFailed(self, pool: str, member: Member, reason: str) -> None:
         """Log that a dial of a member failed."""

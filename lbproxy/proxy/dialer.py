@@ -87,7 +87,32 @@ class BackendStream(TransportStream):
     """The protocol on a backend's transport."""
 
 
-class Dial(ClientFactory):
+class Attempt(ClientFactory):
+    """One attempt to connect to one place, which a L{Way} begins."""
+
+    noisy = False
+
+    def failed(self, reason: Failure) -> None:
+        """Nothing was connected to.  May be called when the attempt is over already."""
+        raise NotImplementedError
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        """The place could not be connected to."""
+        self.failed(reason)
+
+    def clientConnectionLost(self, connector: Any, reason: Failure) -> None:
+        """The connection is gone, which its protocol reports."""
+        part(connector)
+
+    def checkBacklog(self) -> None:
+        """
+        Fail unless connected: a UNIX socket accepts at once, or its backlog is
+        full.
+        """
+        self.failed(Failure(BacklogFull("its backlog is full")))
+
+
+class Dial(Attempt):
     """
     One attempt to connect to one backend: the factory of its one protocol.
 
@@ -97,8 +122,6 @@ class Dial(ClientFactory):
     @ivar owner: Called with the outcome; L{None} after that.
     @ivar stop: Called to end the attempt.
     """
-
-    noisy = False
 
     def __init__(self, owner: DialOwner, keepalive: float) -> None:
         """
@@ -128,14 +151,6 @@ class Dial(ClientFactory):
         self._stream = BackendStream(self)
         return self._stream
 
-    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
-        """The backend could not be connected to."""
-        self.failed(reason)
-
-    def clientConnectionLost(self, connector: Any, reason: Failure) -> None:
-        """The backend is gone, which its stream reports."""
-        part(connector)
-
     def streamShakes(self, stream: Stream) -> None:
         """The TLS handshake begins; it is a part of the dial."""
 
@@ -161,13 +176,6 @@ class Dial(ClientFactory):
         self._stream = None
         self.failed(reason)
 
-    def checkBacklog(self) -> None:
-        """
-        Fail unless connected: a UNIX socket accepts at once, or its backlog is
-        full.
-        """
-        self.failed(Failure(BacklogFull("its backlog is full")))
-
     def failed(self, reason: Failure) -> None:
         """End the attempt and call the owner, unless the dial is over already."""
         owner = self.owner
@@ -176,8 +184,15 @@ class Dial(ClientFactory):
             owner.dialFailed(reason)
 
 
-Way = Callable[[Dial], Callable[[], object] | None]
-"""Begins to connect a dial to one backend; what it returns stops the attempt."""
+Way = Callable[[Attempt], Callable[[], object] | None]
+"""Begins an attempt to connect to one backend; what it returns stops it."""
+
+
+class Tells(Protocol):
+    """Logs what plugins raise, as L{PluginErrors} does."""
+
+    def tell(self, plugin: object, failure: Failure, doing: str) -> None:
+        """Log one failure; see L{PluginErrors.tell}."""
 
 
 class Dialer:
@@ -225,7 +240,7 @@ class Dialer:
         return dial
 
 
-def wayTo(reactor: Any, description: str, timeout: float, errors: PluginErrors) -> Way:
+def wayTo(reactor: Any, description: str, timeout: float, errors: Tells) -> Way:
     """
     Return the function that connects to a backend.
 
@@ -249,9 +264,18 @@ def wayTo(reactor: Any, description: str, timeout: float, errors: PluginErrors) 
     # longer.
     seconds = math.ceil(timeout) + 1
     description = withDefault(description, "timeout", seconds, _OWN_TIMEOUT)
-    endpoint = clientFromString(reactor, description)
+    return wayOf(clientFromString(reactor, description), errors)
 
-    def connect(dial: Dial) -> Callable[[], object]:
+
+def wayOf(endpoint: Any, errors: Tells) -> Way:
+    """
+    Return the function that connects to an endpoint.
+
+    @param endpoint: A Twisted client endpoint.
+    @param errors: Logs it if an attempt cannot be cancelled.
+    """
+
+    def connect(dial: Attempt) -> Callable[[], object]:
         connecting: Deferred[Any] = endpoint.connect(dial)
         connecting.addCallbacks(_ignore, dial.failed)
 
@@ -281,7 +305,7 @@ def _directTCP(reactor: Any, fields: Mapping[str, str]) -> Way:
     host, port = fields["host"], int(fields["port"])
     timeout = int(fields["timeout"]) if "timeout" in fields else None
 
-    def connect(dial: Dial) -> Callable[[], object]:
+    def connect(dial: Attempt) -> Callable[[], object]:
         connector = reactor.connectTCP(host, port, dial, timeout)
         return lambda: _disconnect(connector)
 
@@ -289,7 +313,7 @@ def _directTCP(reactor: Any, fields: Mapping[str, str]) -> Way:
 
 
 def _directUNIX(reactor: Any, path: str) -> Way:
-    def connect(dial: Dial) -> Callable[[], object]:
+    def connect(dial: Attempt) -> Callable[[], object]:
         connector = reactor.connectUNIX(path, dial, None)
         # Twisted takes EAGAIN, which is how connect(2) says that a UNIX socket's
         # backlog is full, for "in progress". Depending on the reactor it then

@@ -1,22 +1,17 @@
 """
-One use of one backend: pick, lease, dial, relay.
+One use of one backend: choose, dial, relay.
 
 An exchange ends in exactly one outcome, whatever its plugins do.  By then it has
-released its lease.  Its steps never nest: if a step leads to another at once,
-such as a dial that fails immediately, a loop takes that one when the first has
-returned.
-
-This module is longer than others, so that all steps are in one place.
+released its lease.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from twisted.python.failure import Failure
 
-from ..balance.pool import Lease
+from ..balance.lease import Lease
 from ..streams.limits import Limit
 from ..streams.relay import Ending, Relay
 from ..streams.stream import Mode, Stream
@@ -24,21 +19,11 @@ from ..streams.watch import Watch
 from ..words.backend import Member
 from ..words.connection import Connection, End
 from ..words.units import formatDuration
-from .dialer import Dial, DialTimeout, shortage
+from .choosing import Choosing
+from .dialer import DialTimeout, shortage
 from .policy import Destination, Policy
-from .reasons import brief, isMistake, pluginTrouble, resetDetail, wrongType
+from .reasons import brief, isMistake, pluginTrouble, resetDetail
 from .states import EXCHANGE, State
-from .wait import Unanswered, Wait
-
-if TYPE_CHECKING:
-    from ..interfaces import ICandidates
-
-_STALE_PICKS = 10
-"""
-How many times in a row a picker is asked again after it returned a member that is
-no candidate.  A picker that takes some time may return a member that has become
-unavailable meanwhile.
-"""
 
 _TICK = 1 / 64
 """Seconds by which a timed-out dial may be short of its timeout: two wheel ticks."""
@@ -71,35 +56,22 @@ class ExchangeOwner(Protocol):
         """A step raised an exception, which is a mistake in lbproxy itself."""
 
 
-class Exchange:
+class Exchange(Choosing):
     """
     One use of one backend.
 
     A plain slotted class: there is one for each connection.
 
-    @ivar state: Its state; see L{EXCHANGE}.
     @ivar backend: The stream to the backend, once it is connected.
     """
 
     __slots__ = (
-        "_candidates",
         "_client",
-        "_connection",
-        "_destination",
         "_dialledAt",
         "_endTold",
-        "_lease",
-        "_next",
         "_owner",
-        "_policy",
         "_relay",
-        "_stalePicks",
-        "_stepping",
-        "_tried",
-        "_wait",
-        "_watch",
         "backend",
-        "state",
     )
 
     def __init__(
@@ -111,38 +83,23 @@ class Exchange:
         watch: Watch,
         owner: ExchangeOwner,
     ) -> None:
-        self.state = State.NEW
+        super().__init__(policy, destination, connection, watch)
         self.backend: Stream | None = None
-        self._policy = policy
-        self._destination = destination
-        self._connection = connection
         self._client = client
-        self._watch = watch
         self._owner: ExchangeOwner | None = owner
-        self._candidates: ICandidates | None = None
-        self._tried: tuple[Member, ...] = ()
-        self._stalePicks = 0
-        self._lease: Lease | None = None
-        self._wait: Wait | Dial | None = None
         self._dialledAt = 0.0
         self._relay: Relay | None = None
-        self._next: tuple[Callable[[Any], None], object] | None = None
-        self._stepping = False
         self._endTold = False
-
-    def start(self) -> None:
-        """Begin to pick."""
-        self._go(self._pick)
 
     def late(self, limit: Limit) -> None:
         """A time limit of the present wait was reached: end the wait."""
-        if limit is Limit.PICK:
-            self._go(self._pickFailed, Failure(Unanswered("no answer in time")))
-        elif limit is Limit.CONNECT:
+        if limit is Limit.CONNECT:
             timeout = formatDuration(self._destination.dial.connectTimeout)
             self._go(self._dialFailed, Failure(DialTimeout(f"no answer in {timeout}")))
-        else:
+        elif limit is Limit.DIAL:
             self._go(self._dialLate)
+        else:
+            super().late(limit)
 
     def abort(self) -> None:
         """
@@ -161,84 +118,17 @@ class Exchange:
         self.backend.owner = self
         self.backend.abort()
 
-    def _go(self, step: Callable[[Any], None], argument: object = None) -> None:
-        """Take a step now, or as soon as the present step has returned."""
-        self._next = (step, argument)
-        if self._stepping:
-            return
-        self._stepping = True
-        try:
-            while self._next is not None and self.state is not State.OVER:
-                (step, argument), self._next = self._next, None
-                step(argument)
-        except BaseException:
-            if self._owner is not None:
-                self._owner.exchangeFailed(Failure())
-        finally:
-            self._stepping = False
-            self._next = None
-
-    # Picking.
-
-    def _pick(self, _: object) -> None:
-        self.state = EXCHANGE[self.state][State.PICKING]
-        pool = self._destination.pool
-        try:
-            candidates = pool.candidates(self._policy.wheel.now(), self._tried)
-        except BaseException:
-            # The picker observes the membership, and its added() raised.
-            self._pickRaised(Failure(), "added")
-            return
-        if not candidates or self._destination.member in self._tried:
-            end = End.CONNECT_FAILED if self._tried else End.NO_BACKEND
-            self._fail(end, self._connection.detail)
-            return
-        self._candidates = candidates
-        if self._destination.member is not None:
-            self._claim(self._destination.member)
-            return
-        try:
-            answer = pool.picker.pick(candidates, self._connection)
-        except BaseException:
-            self._pickRaised(Failure())
-            return
-        if self.state is State.OVER:
-            return  # The picker stopped the service, or the like.
-        if isinstance(answer, Member) or not isinstance(answer, Awaitable):
-            self._picked(answer)
-            return
-        self._watch.wait(
-            self._policy.rows[State.PICKING], self._policy.options.pickTimeout
-        )
-        self._wait = Wait(
-            answer,
-            lambda answer: self._go(self._picked, answer),
-            lambda failure: self._go(self._pickRaised, failure),
-            lambda failure: self._policy.errors.tell(pool.picker, failure, "pick"),
-        )
-
-    def _picked(self, answer: object) -> None:
-        self._wait = None
-        if answer is None:
-            self._fail(End.REFUSED_BY_PICKER)
-        elif not isinstance(answer, Member):
-            self._fail(End.PICK_FAILED, wrongType("picker", answer))
-        elif self._candidates is not None and answer in self._candidates:
-            self._claim(answer)
-        elif self._stalePicks < _STALE_PICKS:
-            self._stalePicks += 1
-            self._go(self._pick)
-        else:
-            reason = f"{answer.name} was picked, which is no candidate"
-            self._fail(End.PICK_FAILED, reason)
+    # Dialling.
 
     def _claim(self, member: Member) -> None:
-        """Lease a member and begin to dial it."""
-        self._lease = self._destination.pool.lease(member)
-        if self._lease is None:
+        """Lease the member that was chosen, and dial it."""
+        lease = self._lease = self._destination.pool.lease(member)
+        if lease is None:
             self._go(self._pick)
             return
         self._stalePicks = 0
+        if self._place is not None:
+            self._leaveQueue()
         self.state = EXCHANGE[self.state][State.DIALLING]
         options, policy = self._destination.dial, self._policy
         self._dialledAt = policy.wheel.now()
@@ -249,16 +139,6 @@ class Exchange:
         )
         if self.state is State.OVER:
             self._cancelWait()
-
-    def _pickRaised(self, failure: Failure, doing: str = "pick") -> None:
-        self._policy.errors.tell(self._destination.pool.picker, failure, doing)
-        self._pickFailed(failure)
-
-    def _pickFailed(self, failure: Failure) -> None:
-        self._cancelWait()
-        self._fail(End.PICK_FAILED, pluginTrouble(failure))
-
-    # Dialling.
 
     def dialled(self, backend: Stream) -> None:
         """The backend is connected."""
@@ -276,14 +156,14 @@ class Exchange:
         if lacking is not None:
             self._policy.exhausted(lacking)
         else:
-            self._blame(lease, brief(reason))
-        lease.release()
+            lease.failed(self._policy.wheel.now(), brief(reason))
         self._lease = None
+        lease.release()
         self._tried = (*self._tried, lease.member)
         connection = self._connection
         connection.tried.append(lease.backend)
         self._addReason(lease, brief(reason))
-        if len(self._tried) > self._destination.dial.retries:
+        if len(connection.tried) > self._destination.dial.retries:
             self._fail(End.CONNECT_FAILED, connection.detail)
         else:
             self._go(self._pick)
@@ -294,7 +174,7 @@ class Exchange:
             took = self._policy.wheel.now() - self._dialledAt
             reason = f"no answer in {formatDuration(round(took, 1))}"
             if took >= min(options.connectTimeout, options.dialDeadline) - _TICK:
-                self._blame(lease, reason)
+                lease.failed(self._policy.wheel.now(), reason)
             self._connection.tried.append(lease.backend)
             self._addReason(lease, reason)
         self._fail(End.DIAL_DEADLINE, self._connection.detail)
@@ -303,15 +183,8 @@ class Exchange:
         """Add why a dial failed to the record: each member with its own reason."""
         failed = f"{lease.backend}: {reason}"
         before = self._connection.detail
-        self._connection.detail = f"{before}; {failed}" if before else failed
-
-    def _blame(self, lease: Lease, reason: str) -> None:
-        """Count a failed dial against the member."""
-        try:
-            lease.failed(self._policy.wheel.now(), reason)
-        except BaseException:
-            picker = self._destination.pool.picker
-            self._policy.errors.tell(picker, Failure(), "removed")
+        if failed not in before.split("; "):
+            self._connection.detail = f"{before}; {failed}" if before else failed
 
     # Relaying.
 
@@ -380,11 +253,7 @@ class Exchange:
         if lease is not None and not self._endTold:
             self._endTold = True
             now, ended = self._policy.wheel.now(), self._client.readEnded
-            try:
-                lease.ended(now, backend.received, ended)
-            except BaseException:
-                picker = self._destination.pool.picker
-                self._policy.errors.tell(picker, Failure(), "removed")
+            lease.ended(now, backend.received, ended)
 
     # Called by the backend's stream while it is being closed.
 
@@ -407,6 +276,11 @@ class Exchange:
 
     # The end.
 
+    def _failed(self, failure: Failure) -> None:
+        """A step raised an exception, which is a mistake in lbproxy itself."""
+        if self._owner is not None:
+            self._owner.exchangeFailed(failure)
+
     def _fail(self, end: End, detail: str = "") -> None:
         """End the exchange before a backend was connected."""
         owner = self._owner
@@ -415,15 +289,12 @@ class Exchange:
             owner.exchangeClosing(end, detail, Mode.FINISHING)
         self._over()
 
-    def _cancelWait(self) -> None:
-        wait, self._wait = self._wait, None
-        if wait is not None:
-            wait.cancel()
-
     def _over(self) -> None:
         if self.state is State.OVER:
             return
         self.state = EXCHANGE[self.state][State.OVER]
+        if self._place is not None:
+            self._leaveQueue()
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.release()

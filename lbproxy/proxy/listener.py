@@ -13,6 +13,7 @@ from twisted.internet.protocol import ServerFactory
 from ..interfaces import IConnectionObserver
 from ..streams.stream import Stream
 from ..streams.transports import TransportStream
+from ..words.backend import Member
 from ..words.connection import Address, Connection, End
 from .capacity import Capacity
 from .policy import Policy
@@ -114,6 +115,17 @@ class Sessions:
         @return: How many there were.
         """
         sessions = list(self)
+        for session in sessions:
+            session.abort(end)
+        return len(sessions)
+
+    def abortOn(self, member: Member, end: End) -> int:
+        """
+        Cut off the connections that use one member.
+
+        @return: How many there were.
+        """
+        sessions = [each for each in self._sessions if each.member is member]
         for session in sessions:
             session.abort(end)
         return len(sessions)

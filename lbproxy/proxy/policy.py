@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 
 from attrs import field, frozen
 
-from ..balance.pool import DirectPools, Pool
+from ..balance.direct import DirectPools
+from ..balance.pool import Pool
+from ..balance.routing import Routes
 from ..interfaces import IConnectionObserver, IRouter
 from ..streams.limits import Limits, Row
 from ..streams.pace import Pace
@@ -77,7 +79,8 @@ class Policy:
     What all sessions of one listener share.
 
     @ivar destinations: The pools, by name.
-    @ivar pool: The name of the pool that is used without a router.
+    @ivar pool: The name of the pool that is used without a route and a router.
+    @ivar routes: The routes, which are asked before the router, or L{None}.
     @ivar seconds: Returns the time of day, in seconds since the epoch.
     @ivar exhausted: Called when a dial failed because the process lacked
         something, such as a descriptor.  Its argument is the system's words for
@@ -98,6 +101,7 @@ class Policy:
     errors: PluginErrors
     exhausted: Callable[[str], object]
     direct: DirectPools = field(factory=DirectPools)
+    routes: Routes | None = None
     rows: Mapping[State, Row] = field(init=False)
 
     @rows.default

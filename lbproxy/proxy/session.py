@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from ..streams.limits import Limit
 from ..streams.stream import Mode, Stream
 from ..streams.watch import Watch
-from ..words.backend import Backend
+from ..words.backend import Backend, Member
 from ..words.connection import Connection, End
 from .exchange import Exchange
 from .policy import Destination, Policy
@@ -84,6 +84,11 @@ class Session:
         self._exchange: Exchange | None = None
         self.watch = Watch(policy.wheel, policy.pace, policy.options.limits, self)
 
+    @property
+    def member(self) -> Member | None:
+        """The member that it uses, if it uses one."""
+        return None if self._exchange is None else self._exchange.member
+
     # Arriving: the client is connected; its TLS handshake may still be going on.
 
     def streamShakes(self, stream: Stream) -> None:
@@ -105,10 +110,13 @@ class Session:
             if self.state not in (State.NEW, State.ARRIVING):
                 return
             self.state = SESSION[self.state][State.ROUTING]
-            if self._policy.router is None:
-                self._exchangeWith(self._policy.destinations[self._policy.pool])
-            else:
+            policy, pool = self._policy, None
+            if policy.routes is not None:
+                pool = policy.routes.poolOf(self.connection)
+            if pool is None and policy.router is not None:
                 self._route()
+            else:
+                self._exchangeWith(policy.destinations[pool or policy.pool])
         except BaseException:
             self.exchangeFailed(Failure())
 

@@ -21,6 +21,8 @@ class State(StrEnum):
     ROUTING = "routing"
     EXCHANGING = "exchanging"
     PICKING = "picking"
+    QUEUED = "queued"
+    RESTING = "resting"
     DIALLING = "dialling"
     RELAYING = "relaying"
     HALF_CLOSED = "half-closed"
@@ -70,7 +72,9 @@ or raises L{WrongTransition}.
 
 EXCHANGE = _table(
     NEW="picking over",
-    PICKING="picking dialling over",
+    PICKING="picking queued resting dialling over",
+    QUEUED="picking over",
+    RESTING="picking over",
     DIALLING="picking relaying over",
     RELAYING="half-closed closing over",
     HALF_CLOSED="half-closed closing over",
@@ -83,6 +87,8 @@ LIMITS: Mapping[State, tuple[Limit, ...]] = {
     State.ARRIVING: (Limit.LIFETIME, Limit.HANDSHAKE),
     State.ROUTING: (Limit.LIFETIME, Limit.ROUTE),
     State.PICKING: (Limit.LIFETIME, Limit.DIAL, Limit.PICK),
+    State.QUEUED: (Limit.LIFETIME, Limit.DIAL, Limit.QUEUE),
+    State.RESTING: (Limit.LIFETIME, Limit.DIAL, Limit.RETRY),
     State.DIALLING: (Limit.LIFETIME, Limit.DIAL, Limit.CONNECT),
     State.RELAYING: (Limit.LIFETIME, Limit.STALL, Limit.IDLE),
     State.HALF_CLOSED: (Limit.LIFETIME, Limit.STALL, Limit.HALF_CLOSE, Limit.IDLE),

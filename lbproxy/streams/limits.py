@@ -29,6 +29,8 @@ class Limit(StrEnum):
     HANDSHAKE = "handshake"
     ROUTE = "route"
     PICK = "pick"
+    QUEUE = "queue"
+    RETRY = "retry"
     CONNECT = "connect"
     DIAL = "dial"
     LIFETIME = "lifetime"

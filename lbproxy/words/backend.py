@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 from attrs import define, field, frozen
 
 from .options import REQUIRED, Unset, declared, option
-from .values import plainName, text, wholeNumber
+from .values import boolean, oneOf, plainName, text, wholeNumber
 
-_weight = wholeNumber(1, 65535)
+parseWeight = wholeNumber(1, 65535)
+parseState = oneOf("ready", "drain", "maintenance")
 
 
 @frozen
@@ -22,6 +24,10 @@ class Backend:
     @ivar name: The name in logs; by default the description.
     @ivar weight: Its share of the connections, relative to the other members of its
         pool: 1 to 65535.
+    @ivar maxConnections: The most connections at once, dials included; 0 for no limit.
+    @ivar backup: Whether it is used only while no other member is available.
+    @ivar state: C{"ready"}; C{"drain"}, which keeps its connections and gets no more;
+        or C{"maintenance"}, in which it is not checked either.
     """
 
     connect: str = field(
@@ -35,9 +41,21 @@ class Backend:
         metadata=declared(plainName, Unset("its description"), "What logs call it.")
     )
     weight: int = option(
-        _weight,
+        parseWeight,
         1,
         "Its share of the connections, relative to the other backends: 1 to 65535.",
+    )
+    maxConnections: int = option(
+        wholeNumber(0), 0, "Its connections at once, dials included; 0 for no limit."
+    )
+    backup: bool = option(
+        boolean, False, "Whether it is used only while no other backend is available."
+    )
+    state: str = option(
+        parseState,
+        "ready",
+        'Whether it is used: "ready"; "drain", which keeps its connections and gets '
+        'no more; or "maintenance", in which it is not checked either.',
     )
 
     @name.default
@@ -46,12 +64,26 @@ class Backend:
 
     def __attrs_post_init__(self) -> None:
         try:
-            _weight(self.weight)
+            parseWeight(self.weight)
         except ValueError as error:
             raise ValueError(f"weight = {self.weight}: {error}") from None
 
     def __str__(self) -> str:
         return self.name
+
+
+class Standing(StrEnum):
+    """
+    Whether a member may be picked, and if not, why.  Where several reasons hold, the
+    first of these counts.
+    """
+
+    MAINTENANCE = "maintenance"
+    DRAIN = "drain"
+    DOWN = "down"
+    EJECTED = "ejected"
+    FULL = "full"
+    AVAILABLE = "available"
 
 
 @define(eq=False)
@@ -61,7 +93,16 @@ class Member:
 
     Only its pool writes to it, except for C{way}.
 
+    @ivar backend: As it is configured.
+    @ivar heldWeight: The weight that a program has set; L{None} for the configured one.
+    @ivar heldState: The state that a program has set; L{None} for the configured one.
+    @ivar ramp: How much of its weight counts, 0.1 to 1: less than 1 while it starts
+        slowly.
     @ivar active: How many leases on it are held: connections being dialled or relayed.
+    @ivar dials: How many of them are dialled; counted only where the pool limits that.
+    @ivar isFull: Whether it has as many connections or dials as it may have.
+    @ivar downSince: When its checks found it down, in the seconds of the pool's clock,
+        or L{None} while they do not.
     @ivar consecutiveFailures: How many dials have failed since the last successful one.
     @ivar ejections: How many times it was ejected since the last successful dial.  Each
         ejection doubles the next one.
@@ -72,7 +113,13 @@ class Member:
     """
 
     backend: Backend
+    heldWeight: int | None = None
+    heldState: str | None = None
+    ramp: float = 1.0
     active: int = 0
+    dials: int = 0
+    isFull: bool = False
+    downSince: float | None = None
     consecutiveFailures: int = 0
     ejections: int = 0
     ejectedUntil: float | None = None
@@ -86,5 +133,28 @@ class Member:
 
     @property
     def weight(self) -> int:
-        """The backend's weight, 1 to 65535."""
-        return self.backend.weight
+        """Its weight: the one that a program has set, or else the backend's."""
+        held = self.heldWeight
+        return self.backend.weight if held is None else held
+
+    @property
+    def effectiveWeight(self) -> float:
+        """The weight, less what slow start still takes from it; above 0."""
+        return self.weight * self.ramp
+
+    @property
+    def state(self) -> str:
+        """The state that a program has set, or else the backend's."""
+        held = self.heldState
+        return self.backend.state if held is None else held
+
+    @property
+    def standing(self) -> Standing:
+        """Whether it may be picked, and if not, why."""
+        if self.state != "ready":
+            return Standing(self.state)
+        if self.downSince is not None:
+            return Standing.DOWN
+        if self.ejectedUntil is not None:
+            return Standing.EJECTED
+        return Standing.FULL if self.isFull else Standing.AVAILABLE

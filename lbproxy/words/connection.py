@@ -23,12 +23,15 @@ class End(StrEnum):
     CONNECT_FAILED = "connect-failed"
     DIAL_DEADLINE = "dial-deadline"
     NO_BACKEND = "no-backend"
+    QUEUE_FULL = "queue-full"
+    QUEUE_TIMEOUT = "queue-timeout"
     REFUSED_BY_ROUTER = "refused-by-router"
     ROUTE_FAILED = "route-failed"
     REFUSED_BY_PICKER = "refused-by-picker"
     PICK_FAILED = "pick-failed"
     TLS_FAILED = "tls-failed"
     DRAINED = "drained"
+    MEMBER_DOWN = "member-down"
     INTERNAL_ERROR = "internal-error"
 
     @property
@@ -84,6 +87,8 @@ class Connection:
     @ivar closed: When both sides were gone, or L{None}.
     @ivar end: Why it ended, or L{None} before the end.
     @ivar detail: Details of the end in a few words; often empty.
+    @ivar serverName: The name of the server that the client asked for in its TLS
+        handshake; empty if it is not known.
     """
 
     id: int
@@ -100,3 +105,4 @@ class Connection:
     closed: float | None = None
     end: End | None = None
     detail: str = ""
+    serverName: str = ""

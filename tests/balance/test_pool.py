@@ -6,27 +6,15 @@ import gc
 from collections import Counter
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    Bundle,
-    RuleBasedStateMachine,
-    consumes,
-    initialize,
-    invariant,
-    rule,
-)
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from lbproxy.balance.candidates import LiveCandidates, NarrowedCandidates
+from lbproxy.balance.direct import DirectPools
 from lbproxy.balance.health import EjectionOptions
+from lbproxy.balance.lease import Lease
 from lbproxy.balance.pickers import RoundRobin
-from lbproxy.balance.pool import (
-    DirectPools,
-    Lease,
-    Pool,
-)
+from lbproxy.balance.pool import Pool
 from lbproxy.interfaces import IBackendPicker, ICandidates, IMembershipObserver
 from lbproxy.words.backend import Backend, Member
 from lbproxy.words.connection import Address, Connection
@@ -329,129 +317,3 @@ class TestDirectPools:
         for at in range(100):
             pools.pool(Backend(f"tcp:h:{at}")).candidates(0.0)
         assert len(pools) == 0
-
-
-class Expected:
-    """What one member should be like, by the simplest account."""
-
-    def __init__(self) -> None:
-        self.failures = 0
-        self.ejections = 0
-        self.until: float | None = None
-        self.held = 0
-
-
-class PoolMachine(RuleBasedStateMachine):
-    """Anything that connections and time can do to a pool, beside a model."""
-
-    leases: Bundle[Lease] = Bundle("leases")
-
-    @initialize(
-        size=st.integers(1, 6),
-        share=st.sampled_from([0.0, 0.34, 0.5, 1.0]),
-        enough=st.integers(0, 3),
-    )
-    def build(self, size: int, share: float, enough: int) -> None:
-        self.enough = enough
-        self.limit = int(share * size)
-        self.picker = FirstOfAll()
-        self.pool = Pool(
-            "web",
-            [Backend(f"tcp:h:{at}") for at in range(size)],
-            self.picker,
-            EjectionOptions(enough, 10.0, 45.0, share),
-        )
-        self.now = 0.0
-        self.model = {member: Expected() for member in self.pool.members}
-        self.live = self.pool.candidates(0.0)
-
-    def comeBack(self) -> None:
-        for expected in self.model.values():
-            if expected.until is not None and expected.until <= self.now:
-                expected.until = None
-                expected.failures = min(expected.failures, self.enough - 1)
-
-    def available(self) -> list[Member]:
-        return [m for m, expected in self.model.items() if expected.until is None]
-
-    def ejected(self) -> list[Member]:
-        return [m for m, expected in self.model.items() if expected.until is not None]
-
-    @rule(seconds=st.integers(0, 25))
-    def wait(self, seconds: int) -> None:
-        self.now += seconds
-
-    @rule(data=st.data())
-    def candidates(self, data: st.DataObject) -> None:
-        tried = data.draw(st.lists(st.sampled_from(self.pool.members), max_size=4))
-        view = self.pool.candidates(self.now, tried)
-        self.comeBack()
-        untried = [m for m in self.available() if m not in tried]
-        lastResort = [m for m in self.ejected() if m not in tried]
-        assertShows(view, untried or lastResort)
-        assert not any(member in view for member in tried)
-
-    @rule(target=leases, data=st.data())
-    def lease(self, data: st.DataObject) -> Lease:
-        member = data.draw(st.sampled_from(self.pool.members))
-        self.model[member].held += 1
-        return leased(self.pool, member)
-
-    @rule(lease=leases)
-    def succeed(self, lease: Lease) -> None:
-        lease.succeeded()
-        expected = self.model[lease.member]
-        expected.failures = 0
-        if expected.until is None:
-            expected.ejections = 0
-
-    @rule(lease=leases, times=st.integers(1, 3))
-    def fail(self, lease: Lease, times: int) -> None:
-        for _ in range(times):
-            lease.failed(self.now)
-            self.comeBack()
-            expected = self.model[lease.member]
-            expected.failures += 1
-            if (
-                self.enough
-                and expected.failures >= self.enough
-                and expected.until is None
-                and len(self.ejected()) < self.limit
-            ):
-                expected.until = self.now + min(10 * 2**expected.ejections, 45)
-                expected.ejections += 1
-
-    @rule(lease=consumes(leases))
-    def release(self, lease: Lease) -> None:
-        lease.release()
-        self.model[lease.member].held -= 1
-        with pytest.raises(RuntimeError):
-            lease.release()
-
-    @invariant()
-    def membersAreAsExpected(self) -> None:
-        for member, expected in self.model.items():
-            assert member.active == expected.held >= 0
-            assert member.consecutiveFailures == expected.failures
-            assert member.ejections == expected.ejections
-            assert member.ejectedUntil == expected.until
-
-    @invariant()
-    def neverTooManyEjected(self) -> None:
-        assert sum(m.ejectedUntil is not None for m in self.pool.members) <= self.limit
-
-    @invariant()
-    def theLiveViewIsWhoIsAvailable(self) -> None:
-        assert all(member.ejectedUntil is None for member in self.live)
-        assertShows(self.live, self.available())
-
-    @invariant()
-    def thePickerWasToldTheSame(self) -> None:
-        assert len(self.picker.present) == len(self.available())
-        assert set(self.picker.present) == set(self.available())
-
-
-PoolMachine.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=40, deadline=None
-)
-TestPoolMachine = PoolMachine.TestCase

@@ -129,15 +129,23 @@ def test_badListener(listener: str, line: str) -> None:
             'balance = "random"',
             (
                 'balance = "random": unknown key; known: backends, connect-timeout, '
-                "dial-deadline, ejection, picker, retries"
+                "dial-deadline, ejection, health-check, max-dials, on-member-down, "
+                "picker, queue-length, queue-timeout, removal-timeout, retries, "
+                "slow-start, when-all-down"
             ),
         ),
-        ("health-check = {}", "health-check = {}: not available in this version"),
+        (
+            "health-check = 1",
+            "health-check = 1: expected a table, [pool.NAME.health-check]",
+        ),
+        ("discovery = {}", "discovery = {}: not available in this version"),
         (
             "tls = {}",
             (
                 "tls = {}: unknown key; known: backends, connect-timeout, "
-                "dial-deadline, ejection, picker, retries"
+                "dial-deadline, ejection, health-check, max-dials, on-member-down, "
+                "picker, queue-length, queue-timeout, removal-timeout, retries, "
+                "slow-start, when-all-down"
             ),
         ),
     ],

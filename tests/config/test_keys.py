@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from attrs import field, frozen
 
+from lbproxy.config.healthcheck import HEALTH_CHECK
 from lbproxy.config.keys import DOCUMENT, POOL, TABLES
 from lbproxy.config.model import BACKEND, EJECTION, Configuration, PickerChoice
 from lbproxy.config.place import ConfigurationError, Place
+from lbproxy.config.routes import ROUTE
 from lbproxy.config.schema import Key, Table, keysOf, readAt
 from lbproxy.config.whole import configurationFromMapping
 from lbproxy.proxy.dialer import DialOptions
@@ -86,7 +88,7 @@ def test_noKeyIsReservedAnyMore(table: Table) -> None:
 def test_everyTableIsReachable() -> None:
     """The document knows all the tables; those within tables are in TABLES."""
     assert [key.name for key in DOCUMENT.keys] == ["process", "log", "listener", "pool"]
-    assert TABLES[len(DOCUMENT.keys) :] == (BACKEND, EJECTION)
+    assert TABLES[len(DOCUMENT.keys) :] == (ROUTE, BACKEND, EJECTION, HEALTH_CHECK)
 
 
 def pickerKey() -> Key:

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from lbproxy.config.file import configurationFromText
+from lbproxy.config.healthcheck import HEALTH_CHECK
 from lbproxy.config.keys import LISTENER, LOG, POOL, PROCESS, TABLES
 from lbproxy.config.model import BACKEND, EJECTION
 from lbproxy.config.place import ConfigurationError
 from lbproxy.config.reference import defaultText, referenceText
+from lbproxy.config.routes import ROUTE
 from lbproxy.config.schema import Key, Table
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.rst"
@@ -46,7 +48,7 @@ def test_theExamplesAreOneValidFile() -> None:
     """Who copies all the others together has one, too."""
     _, *tables = blocks("toml")
     configuration = configurationFromText("\n".join(tables), "reference.rst")
-    assert [pool.name for pool in configuration.pools] == ["web", "mail"]
+    assert [pool.name for pool in configuration.pools] == ["web", "mail", "cache"]
 
 
 def test_everyKeyIsInAnExample() -> None:
@@ -54,14 +56,17 @@ def test_everyKeyIsInAnExample() -> None:
     _, *tables = blocks("toml")
     document: dict[str, Any] = tomllib.loads("\n".join(tables))
     (listener,) = document["listener"]
-    web, mail = document["pool"].values()
+    web, mail, cache = document["pool"].values()
+    checks = web["health-check"] | mail["health-check"] | cache["health-check"]
     used = [
         (PROCESS, document["process"]),
         (LOG, document["log"]),
         (LISTENER, listener),
+        (ROUTE, listener["routes"][0]),
         (POOL, web),
         (BACKEND, mail["backends"][0]),
         (EJECTION, web["ejection"]),
+        (HEALTH_CHECK, checks),
     ]
     for table, example in used:
         assert set(example) == {key.name for key in table.keys}

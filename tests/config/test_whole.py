@@ -27,7 +27,9 @@ def test_theLeastThatWorks() -> None:
     configuration = configurationFromMapping(
         {"listener": [LISTENER], "pool": {"web": POOL}}
     )
-    assert configuration.process == ProcessOptions(maxConnections=0)
+    assert configuration.process == ProcessOptions(
+        maxConnections=0, drainTimeout=30.0, shutdownDelay=0.0
+    )
     assert configuration.accessLog == "none"
     (listener,) = configuration.listeners
     assert listener.name == "tcp:8080"
@@ -54,6 +56,8 @@ def test_everyKeyCanBeWritten() -> None:
                 "pick-timeout": "2s",
                 "close-timeout": "3s",
                 "max-connections": 4,
+                "drain-timeout": "1m",
+                "shutdown-delay": "500ms",
             },
             "log": {"access": "/var/log/access.log"},
             "listener": [
@@ -78,7 +82,12 @@ def test_everyKeyCanBeWritten() -> None:
                     "picker": "hash:key=client",
                     "backends": [
                         "tcp:a:1",
-                        {"connect": "tcp:a:2", "name": "two", "weight": 11},
+                        {
+                            "connect": "tcp:a:2",
+                            "name": "two",
+                            "weight": 11,
+                            "backup": True,
+                        },
                     ],
                     "connect-timeout": "12s",
                     "retries": 13,
@@ -87,7 +96,9 @@ def test_everyKeyCanBeWritten() -> None:
             },
         }
     )
-    assert configuration.process == ProcessOptions(maxConnections=4)
+    assert configuration.process == ProcessOptions(
+        maxConnections=4, drainTimeout=60.0, shutdownDelay=0.5
+    )
     assert configuration.accessLog == "/var/log/access.log"
     (web,) = configuration.listeners
     assert (web.name, web.listen, web.pool) == ("web", ("tcp:1", "tcp:2"), "b")
@@ -99,7 +110,7 @@ def test_everyKeyCanBeWritten() -> None:
     assert pool.picker == PickerChoice("hash", {"key": "client"})
     assert pool.backends == (
         Backend("tcp:a:1"),
-        Backend("tcp:a:2", name="two", weight=11),
+        Backend("tcp:a:2", name="two", weight=11, backup=True),
     )
     assert pool.dial == DialOptions(12.0, 13, 14.0)
 
@@ -231,6 +242,10 @@ def test_junkBehindAKnownKey(at: tuple[Any, Any], value: object) -> None:
     named |= {"[[listener]]": listener, "[pool.NAME]": pool}
     named["[[pool.NAME.backends]]"] = backend
     named["[pool.NAME.ejection]"] = pool["ejection"] = {}
+    named["[pool.NAME.health-check]"] = pool["health-check"] = {}
+    route: dict[str, Any] = {"client": "all", "pool": "web"}
+    named["[[listener.routes]]"] = route
+    listener["routes"] = [route]
     pool["backends"] = ["tcp:a:1", backend]
     named[table.header][key.name] = value
     line = verdict(document)

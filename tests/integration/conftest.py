@@ -5,6 +5,7 @@ backends it balances over.
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -91,7 +92,8 @@ def startTwistd(tmp_path: Path) -> Iterator[StartTwistd]:
     with ExitStack() as stack:
         yield start
         for daemon in started:
-            stack.callback(daemon.stop)
+            # At once, also with connections open.
+            stack.callback(daemon.stop, signal.SIGQUIT)
 
 
 @pytest.fixture

@@ -223,13 +223,14 @@ class Daemon:
             for each in psutil.Process(self.pid).net_connections("tcp")
         )
 
-    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, by: signal.Signals | None = signal.SIGTERM) -> int:
         """
         Stop it, and see that it has nothing to complain of.
 
+        @param by: L{None} if it stops already.
         @return: The exit status, negative for a signal.
         """
-        if self.process.poll() is None:
+        if by is not None and self.process.poll() is None:
             self.process.send_signal(by)
         try:
             status = self.process.wait(PATIENCE)

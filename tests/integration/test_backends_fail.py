@@ -212,6 +212,7 @@ def test_backlogFull(
             [pool.both]
             backends = ["unix:{path}", "{serve(echo).connect}"]
             [pool.alone]
+            retries = 0
             backends = ["unix:{path}"]
             """
         )

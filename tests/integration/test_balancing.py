@@ -104,7 +104,7 @@ def test_unknownPicker(tmp_path: Path) -> None:
     ended = run("lbproxy", "-l", "tcp:0", "-p", "round-robbin", directory=tmp_path)
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
-    for words in ("--picker", "round-robbin", "random, round-robin"):
+    for words in ("--picker", "round-robbin", "random, rendezvous, round-robin"):
         assert words in line
 
 

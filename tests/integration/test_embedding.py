@@ -85,6 +85,7 @@ def test_applicationFile(
     daemon = startTwistd(f"--python={TAC}", environment=environment)
     assert "Listener front listens on" in daemon.log
     echoes(daemon)
+    assert daemon.stop() == 0
 
 
 def test_applicationFileWithoutConfiguration(tmp_path: Path) -> None:
@@ -149,7 +150,10 @@ def test_threeLines(
     assert daemon.stop() == -signal.SIGTERM
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2, signal.SIGQUIT])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGHUP, signal.SIGUSR2, signal.SIGQUIT, signal.SIGTERM, signal.SIGINT],
+)
 def test_signalsAreTheApplications(
     startTwistd: Callable[..., Daemon], tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -158,7 +162,7 @@ def test_signalsAreTheApplications(
     application.write_text(EMBEDDING.format(backend="tcp:127.0.0.1:9"))
     daemon = startTwistd(f"--python={application}")
     assert daemon.stop(number) == -number
-    assert "Received" not in daemon.log
+    assert "[lbproxy.signals" not in daemon.log
 
 
 def test_ownParts(

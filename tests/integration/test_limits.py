@@ -52,7 +52,7 @@ def test_endlessSenders(startWith: StartWith, clients: int, pace: int) -> None:
     bounded pace, at hardly any cost, until C{max-lifetime}.
     """
     down = f"tcp:127.0.0.1:{freePort()}"
-    daemon = startWith(down, listener='max-lifetime = "2s"')
+    daemon = startWith(down, listener='max-lifetime = "2s"', pool="retries = 0")
     before = daemon.cpu()
     with ThreadPoolExecutor(clients) as pool:
         sent = list(pool.map(lambda _: sendsForEver(daemon.connect()), range(clients)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -175,7 +176,7 @@ def test_slowBackends(
         grown = daemon.memory() - before
         goOn.set()
         eventually(lambda: len(taken) == TRANSFERS)
-        daemon.stop()
+        daemon.stop(signal.SIGQUIT)
         for thread in threads:
             thread.join(PATIENCE)
     assert all(stream.sent < SIZE for stream in streams)

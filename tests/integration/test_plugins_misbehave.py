@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -55,7 +56,7 @@ def test_transportThatIsNeverGone(startWith: StartWith, stopped: bool) -> None:
         # Each is joined as soon as it is accepted.
         with daemon.connect():
             eventually(lambda: daemon.connections() == 2)
-            daemon.stop()
+            daemon.stop(signal.SIGQUIT)
         ends = {record.end for record in daemon.records(2)}
         assert ends <= {"drained", "client-closed"}
     else:

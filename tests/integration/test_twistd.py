@@ -8,13 +8,14 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import psutil
 import pytest
 
-from .conftest import Start, StartTwistd
+from .conftest import Start, StartTwistd, StartWith
 from .daemon import LOOPBACK, PATIENCE, client, eventually, freePort, listens, run
 from .peers import Backend, asks, echo
 
@@ -38,6 +39,10 @@ class Daemonised:
             *options,
             directory=self._directory,
         )
+
+    def says(self, words: str) -> bool:
+        """Whether some words are in its log."""
+        return words in self.logfile.read_text()
 
     def processes(self) -> list[psutil.Process]:
         """All that run with this pidfile."""
@@ -74,13 +79,23 @@ def test_help(tmp_path: Path) -> None:
         assert f"--{option}" in own.stdout
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+STOPS = [
+    [signal.SIGTERM],
+    [signal.SIGINT],
+    [signal.SIGQUIT],
+    [signal.SIGTERM, signal.SIGINT],
+]
+
+
+@pytest.mark.parametrize("signals", STOPS)
 def test_daemon(
-    daemonised: Daemonised, serve: Callable[..., Backend], how: signal.Signals
+    daemonised: Daemonised,
+    serve: Callable[..., Backend],
+    signals: list[signal.Signals],
 ) -> None:
     """
     It goes to the background with the port open, serves, and after a signal to
-    stop its process and its pidfile are gone.
+    stop, or two, its process and its pidfile are gone.
     """
     started = daemonised.start("--backend", serve(echo).connect)
     assert started.returncode == 0, started.stderr + started.stdout
@@ -88,8 +103,12 @@ def test_daemon(
     assert [process.pid for process in daemonised.processes()] == [pid]
     with client(f"127.0.0.1:{daemonised.port}") as connected:
         assert asks(connected, b"hello") == b"hello"
-    os.kill(pid, how)
-    eventually(lambda: not daemonised.processes(), "it does not stop")
+        if len(signals) == 1:
+            connected.close()
+        for each in signals:
+            os.kill(pid, each)
+            eventually(partial(daemonised.says, f"Received {each.name}"))
+        eventually(lambda: not daemonised.processes(), "it does not stop")
     assert not daemonised.pidfile.exists()
     assert not listens(daemonised.port)
     log = daemonised.logfile.read_text()
@@ -225,10 +244,49 @@ def test_privilegesAreDropped(
     assert daemon.port < 1024
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_stop(start: Start, serve: Callable[..., Backend], how: signal.Signals) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_stop(
+    startWith: StartWith, serve: Callable[..., Backend], how: signal.Signals
+) -> None:
     """
-    A signal stops it with connections open: both sides see theirs end, and the
+    A signal stops it when the connections that are open have finished, and the status
+    is 0: nothing was wrong, so a supervisor has nothing to report.
+    """
+    daemon = startWith(serve(echo))
+    port = daemon.port
+    with daemon.connect() as connected:
+        assert asks(connected, b"hello") == b"hello"
+        daemon.process.send_signal(how)
+        daemon.says("Draining: 1 connections may take 30s to finish")
+        eventually(lambda: not listens(port), "it accepts still")
+        assert asks(connected, b"and on") == b"and on"
+    assert daemon.stop(None) == 0
+    assert daemon.record().end == "client-closed"
+
+
+def test_stopInTime(startWith: StartWith, serve: Callable[..., Backend]) -> None:
+    """
+    Clients are accepted for shutdown-delay; those that have not finished within
+    drain-timeout are cut off and counted.  It is an orderly stop all the same.
+    """
+    process = 'shutdown-delay = "500ms"\ndrain-timeout = "500ms"'
+    daemon = startWith(serve(echo), process=process)
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.says("Clients are accepted for another 500ms")
+    with daemon.connect() as connected:
+        assert asks(connected, b"hello") == b"hello"
+        assert daemon.stop(None) == 0
+        assert isCut(connected)
+    assert "Cut off 1 connections" in daemon.log
+    assert daemon.record().end == "drained"
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_stopAtOnce(
+    start: Start, serve: Callable[..., Backend], how: signal.Signals
+) -> None:
+    """
+    A second signal stops it with connections open: both sides see theirs end, and the
     status is that of a process ended by the signal, as with any C{twistd}.
     """
     daemon = start(over=[serve(echo)])
@@ -236,6 +294,8 @@ def test_stop(start: Start, serve: Callable[..., Backend], how: signal.Signals) 
     clients = [daemon.connect() for _ in range(3)]
     for each in clients:
         assert asks(each, b"hello") == b"hello"
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.says("Draining: 3 connections")
     assert daemon.stop(how) == -how
     for each in clients:
         with each:
@@ -256,6 +316,8 @@ def test_stopWhileAClientDoesNotRead(
     clients = [daemon.connect() for _ in range(3)]
     for each in clients:
         assert each.recv(1)
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.says("Draining: 3 connections")
     assert daemon.stop() == -signal.SIGTERM
     for each in clients:
         each.close()
@@ -269,6 +331,8 @@ def test_stopTwice(
     daemon = start(over=[serve(echo)])
     with daemon.connect() as connected:
         asks(connected, b"hello")
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.says("Draining: 1 connections")
         daemon.process.send_signal(first)
         eventually(lambda: "shutting down" in daemon.log)
         for _ in range(3):
@@ -291,29 +355,33 @@ def test_stopWithoutACore(start: Start, serve: Callable[..., Backend]) -> None:
 
 
 NOTHING = [
-    (signal.SIGHUP, "Received SIGHUP: reloading is not available yet"),
-    (signal.SIGUSR2, "Received SIGUSR2, which has no meaning here"),
+    (signal.SIGHUP, "Nothing is changed: there is no file, since --config names", 2),
+    (signal.SIGUSR2, "Received SIGUSR2, which has no meaning here", 1),
 ]
-"""Signals that change nothing, and what is said about them."""
+"""Signals that change nothing, what is said about them, and in how many lines."""
 
 
-@pytest.mark.parametrize(("number", "said"), NOTHING)
+@pytest.mark.parametrize(("number", "said", "lines"), NOTHING)
 def test_signalsThatChangeNothing(
-    start: Start, serve: Callable[..., Backend], number: signal.Signals, said: str
+    start: Start,
+    serve: Callable[..., Backend],
+    number: signal.Signals,
+    said: str,
+    lines: int,
 ) -> None:
-    """A signal without a meaning is logged in one line; connections go on."""
+    """A signal without a meaning is logged and no more; connections go on."""
     daemon = start(over=[serve(echo)])
     with daemon.connect() as connected:
         assert asks(connected, b"hello") == b"hello"
         before = daemon.log.count("\n")
         daemon.process.send_signal(number)
         log = daemon.says(said)
-        assert log.count("\n") == before + 1
+        assert log.count("\n") == before + lines
         assert asks(connected, b"hello") == b"hello"
-    assert daemon.stop() == -signal.SIGTERM
+    assert daemon.stop() == 0
 
 
-@pytest.mark.parametrize(("number", "said"), NOTHING)
+@pytest.mark.parametrize(("number", "said"), [each[:2] for each in NOTHING])
 def test_signalsToADaemon(
     daemonised: Daemonised, number: signal.Signals, said: str
 ) -> None:

@@ -77,8 +77,20 @@ class Watches:
     def returned(self, pool, member, seconds) -> None:
         self.told.append(("returned", pool, member.name, seconds))
 
-    def nobodyLeft(self, pool, ejected, down) -> None:
-        self.told.append(("nobodyLeft", pool, ejected, down))
+    def wentDown(self, pool, member, reason) -> None:
+        self.told.append(("wentDown", member.name, reason))
+
+    def wentUp(self, pool, member, seconds) -> None:
+        self.told.append(("wentUp", member.name, seconds))
+
+    def stateSet(self, pool, member, before) -> None:
+        self.told.append(("stateSet", member.name, before, member.state))
+
+    def nobodyLeft(self, pool, ejected, down, tryingAll) -> None:
+        self.told.append(("nobodyLeft", pool, ejected, down, tryingAll))
+
+    def tierChanged(self, pool, backups) -> None:
+        self.told.append(("tierChanged", pool, backups))
 
     def dialFailed(self, pool, member, reason) -> None:
         self.told.append(("dialFailed", member.name, reason))
@@ -92,7 +104,7 @@ def test_membersAreToldOf(logged) -> None:
     """An observer that provides the interface hears of members, and may fail."""
     watches = Watches()
     ejection = 'ejection = {consecutive-failures = 1, max-ejected = "100%"}'
-    story = Story(A, pool=ejection, observers=[watches])
+    story = Story(A, pool=f"retries = 0\n{ejection}", observers=[watches])
     verifyObject(IPoolObserver, watches)
     story.backends[0].answer = "refuse"
     story.client(b"x").end()
@@ -104,7 +116,7 @@ def test_membersAreToldOf(logged) -> None:
     assert watches.told == [
         ("dialFailed", A, "connection refused"),
         ("ejected", "web", A, 30.0, 1, "connection refused"),
-        ("nobodyLeft", "web", 1, 0),
+        ("nobodyLeft", "web", 1, 0, True),
         ("returned", "web", A, 31.0),
         ("endedEmpty", A),
     ]

@@ -123,7 +123,7 @@ def test_clientsThatOnlyLook(logged: list[LogEvent]) -> None:
 def test_nobodyLeft(logged: list[LogEvent]) -> None:
     """With the whole pool ejected it is said that all are tried."""
     log = PoolsLog(Wheel(ClockAlarm(Clock())))
-    log.nobodyLeft("web", 2, 1)
+    log.nobodyLeft("web", 2, 1, True)
     assert lines(logged) == [
         "warn  pool web: no member available (2 ejected, 1 down), trying all"
     ]

@@ -17,6 +17,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 
 from lbproxy import End
+from lbproxy.proxy.choosing import RETRY_AFTER
 from lbproxy.proxy.policy import SessionOptions
 from lbproxy.proxy.states import LIMITS, State
 from lbproxy.streams.kinds import declare, kindOf
@@ -40,14 +41,24 @@ KEYS = {
     Limit.HALF_CLOSE: ("listener", "half-close-timeout"),
     Limit.ROUTE: ("process", "route-timeout"),
     Limit.PICK: ("process", "pick-timeout"),
+    Limit.QUEUE: ("pool", "queue-timeout"),
     Limit.DELIVERY: ("process", "close-timeout"),
     Limit.GIVE_UP: ("process", "close-timeout"),
     Limit.CONNECT: ("pool", "connect-timeout"),
     Limit.DIAL: ("pool", "dial-deadline"),
 }
 
-FIXED = {Limit.LINGER: LINGER, Limit.HANDSHAKE: SessionOptions().handshakeTimeout}
+FIXED = {
+    Limit.LINGER: LINGER,
+    Limit.HANDSHAKE: SessionOptions().handshakeTimeout,
+    Limit.RETRY: RETRY_AFTER,
+}
 """Those that no key sets, in seconds."""
+
+IN_GOOD_ORDER = {
+    *(Limit.ROUTE, Limit.PICK, Limit.QUEUE, Limit.RETRY, Limit.CONNECT, Limit.DIAL)
+}
+"""Those after which the client is closed in good order."""
 
 EIGHTH = {Limit.IDLE, Limit.STALL, Limit.HALF_CLOSE, Limit.DELIVERY}
 """Those that are found out by looking, and so up to an eighth late."""
@@ -60,14 +71,19 @@ def hangs(*_) -> Deferred:
 class Scene:
     """A session in one state, and since when; then nothing more happens."""
 
-    def __init__(self, limits: dict[Limit, float], **arguments) -> None:
+    def __init__(
+        self, limits: dict[Limit, float], retries: int = 1, **arguments
+    ) -> None:
         sections: dict[str, dict[str, float]] = {
             "listener": dict(OFF),
             "process": dict.fromkeys(
                 ("route-timeout", "pick-timeout", "close-timeout"), NEVER
             ),
-            "pool": dict.fromkeys(("connect-timeout", "dial-deadline"), NEVER),
+            "pool": dict.fromkeys(
+                ("connect-timeout", "dial-deadline", "queue-timeout"), NEVER
+            ),
         }
+        sections["pool"] |= {"retries": retries, "queue-length": 1}
         for limit, seconds in limits.items():
             if limit in KEYS:
                 section, key = KEYS[limit]
@@ -133,6 +149,37 @@ def picking(limits) -> Scene:
 
 def dialling(limits) -> Scene:
     return Scene(limits).wait("hang")
+
+
+def full(limits, *members: int) -> Scene:
+    """Some of its two members are full; the others refuse."""
+    tables = [
+        f'[[pool.web.backends]]\nconnect = "{each}"\nmax-connections = 1'
+        for each in (A, B)
+    ]
+    scene = Scene(limits, members="\n".join(["", *tables]))
+    for at in members:
+        assert scene.story.pool.lease(scene.story.pool.members[at])
+    return scene.wait("refuse")
+
+
+def queued(limits) -> Scene:
+    return full(limits, 0, 1)
+
+
+def queuedAfterATry(limits) -> Scene:
+    return full(limits, 0)
+
+
+def resting(limits) -> Scene:
+    """Both were tried; the dial after the rest is the last."""
+    return Scene(limits, retries=2).wait("refuse")
+
+
+def restingLate(limits) -> Scene:
+    """The first dial has taken nearly all the time that there is."""
+    connect = min(limits.values()) - 0.5
+    return Scene({**limits, Limit.CONNECT: connect}, retries=3).wait("hang")
 
 
 def relaying(limits) -> Scene:
@@ -214,6 +261,12 @@ WALK: list[tuple[State, Limit, Callable[..., Scene], End]] = [
     (State.PICKING, Limit.PICK, picking, End.PICK_FAILED),
     (State.PICKING, Limit.DIAL, pickingAgain, End.DIAL_DEADLINE),
     (State.PICKING, Limit.LIFETIME, picking, End.MAX_LIFETIME),
+    (State.QUEUED, Limit.QUEUE, queued, End.QUEUE_TIMEOUT),
+    (State.QUEUED, Limit.DIAL, queuedAfterATry, End.DIAL_DEADLINE),
+    (State.QUEUED, Limit.LIFETIME, queued, End.MAX_LIFETIME),
+    (State.RESTING, Limit.RETRY, resting, End.CONNECT_FAILED),
+    (State.RESTING, Limit.DIAL, restingLate, End.DIAL_DEADLINE),
+    (State.RESTING, Limit.LIFETIME, restingLate, End.MAX_LIFETIME),
     (State.DIALLING, Limit.CONNECT, dialling, End.CONNECT_FAILED),
     (State.DIALLING, Limit.DIAL, dialling, End.DIAL_DEADLINE),
     (State.DIALLING, Limit.LIFETIME, dialling, End.MAX_LIFETIME),
@@ -254,7 +307,7 @@ def ends(scene: Scene, limit: Limit, seconds: float, end: End) -> None:
     for backend in story.backends[0].accepted:
         backend.take()
     scene.client.take()
-    if limit in (Limit.ROUTE, Limit.PICK, Limit.CONNECT, Limit.DIAL):
+    if limit in IN_GOOD_ORDER:
         scene.client.end()  # These close it in good order.
     story.settle(0.5)
     assert story.end.end is end, story.end

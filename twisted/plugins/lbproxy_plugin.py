@@ -1,4 +1,4 @@
-"""What lbproxy adds to Twisted: the command C{twistd lbproxy}, and its pickers."""
+"""What lbproxy adds to Twisted: C{twistd lbproxy}, its pickers and health checks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,19 @@ from random import Random
 
 from twisted.application.service import ServiceMaker
 
-from lbproxy.balance.pickers import RandomChoice, RoundRobin
-from lbproxy.config.plugins import PickerPlugin
+from lbproxy.balance.hashing import KEY
+from lbproxy.balance.pickers import (
+    First,
+    LeastConnections,
+    Maglev,
+    PowerOfTwo,
+    RandomChoice,
+    Rendezvous,
+    RoundRobin,
+)
+from lbproxy.config.plugins import HealthProbePlugin, PickerPlugin
+from lbproxy.health.options import ExchangeOptions, HttpOptions, pluginOptions
+from lbproxy.health.probes import TlsProbe, exchangeProbe, httpProbe, tcpProbe
 
 command = ServiceMaker(
     "lbproxy",
@@ -18,3 +29,15 @@ command = ServiceMaker(
 
 roundRobin = PickerPlugin("round-robin", RoundRobin)
 random = PickerPlugin("random", lambda: RandomChoice(Random()))
+leastConnections = PickerPlugin("least-connections", LeastConnections)
+powerOfTwo = PickerPlugin("power-of-two", lambda: PowerOfTwo(Random()))
+first = PickerPlugin("first", First)
+maglev = PickerPlugin("maglev", Maglev, {"key": KEY})
+rendezvous = PickerPlugin("rendezvous", Rendezvous, {"key": KEY})
+
+tcpCheck = HealthProbePlugin("tcp", tcpProbe)
+tlsCheck = HealthProbePlugin("tls", TlsProbe)
+httpCheck = HealthProbePlugin("http", httpProbe, pluginOptions(HttpOptions))
+exchangeCheck = HealthProbePlugin(
+    "exchange", exchangeProbe, pluginOptions(ExchangeOptions)
+)

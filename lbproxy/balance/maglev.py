@@ -1,0 +1,254 @@
+"""The picker by Maglev's table: a key is looked up, and members have even shares."""
+
+from __future__ import annotations
+
+from array import array
+from hashlib import blake2b
+from heapq import heapify, heapreplace
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from .hashing import Rendezvous
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ..interfaces import ICandidates
+    from ..words.backend import Member
+    from ..words.connection import Connection
+    from .nametree import NameTree
+
+ENTRIES = 100
+"""How many entries a member has at least, on average."""
+
+PROBES = 16
+"""
+How many entries a key looks at before it uses the tree.  With half of the members
+gone, one key in 65,536 comes that far.
+"""
+
+SLICE = 100
+"""
+How many entries a pick looks at for a table that is being rebuilt, about 10 us.  A
+table of 65,537 entries is ready after 6,000 picks for 10 members; one of 1,048,583
+for 10,000 members after 170,000 picks.
+"""
+
+_AT_ONCE = 1 << 40
+
+
+def tableSize(members: int) -> int:
+    """
+    The number of entries for so many members: the first prime above a power of two.
+
+    It is at least 65,537, and at least L{ENTRIES} for each member.  It changes seldom,
+    since then most keys move: at 656 members, and whenever these have doubled.
+    """
+    power = 65536
+    while power < ENTRIES * members:
+        power *= 2
+    size = power + 1
+    while any(size % divisor == 0 for divisor in range(3, int(size**0.5) + 1, 2)):
+        size += 2
+    return size
+
+
+@frozen
+class Table:
+    """
+    Which member each entry belongs to.
+
+    @ivar names: The hashed names of the members, in order.
+    @ivar entries: For each entry the index of a name.
+    """
+
+    names: list[bytes]
+    entries: array[int]
+
+
+def tables(weights: Mapping[bytes, int], slice: int) -> Iterator[Table | None]:
+    """
+    Build the table of some members.
+
+    This is section 3.4 of Eisenbud et al., 2016: "Maglev: A fast and reliable software
+    network load balancer".  The members take turns to claim the first free entry in
+    their own order of all entries, which their hashed names give.  A member of weight
+    C{w} has its turns C{1 / w} apart, the first one half of that from the start, so
+    that shares are rounded to the nearest entry.
+
+    @param weights: The weight of each member, by hashed name.  The table depends on
+        this alone, not on its order.
+    @param slice: How many entries may be looked at before L{None} is yielded.
+    @return: Yields L{None} after each slice, then the table.
+    """
+    names = sorted(weights)
+    size = tableSize(len(names))
+    turns = _turns([weights[name] for name in names])
+    return _slices(names, size, turns, slice)
+
+
+def _slices(
+    names: list[bytes], size: int, turns: Iterator[int], slice: int
+) -> Iterator[Table | None]:
+    entries = array("i", [-1]) * size
+    places: list[int] = []
+    skips: list[int] = []
+    budget, left = slice, size
+    for name in names:
+        place, skip = _order(name, size)
+        places.append(place)
+        skips.append(skip)
+        budget -= 15  # it costs as much as looking at so many entries
+        if budget <= 0:
+            yield None
+            budget = slice
+    for turn in turns:
+        at, skip = places[turn], skips[turn]
+        while entries[at] >= 0:
+            at += skip
+            if at >= size:
+                at -= size
+            budget -= 1
+            if budget <= 0:
+                yield None
+                budget = slice
+        entries[at] = turn
+        places[turn] = at
+        left -= 1
+        if not left:
+            break
+        budget -= 3  # so does a turn
+    yield Table(names, entries)
+
+
+def _order(name: bytes, size: int) -> tuple[int, int]:
+    """Where a member's order of the entries begins, and how far apart they are."""
+    hashed = blake2b(name, digest_size=16, person=b"maglev").digest()
+    place = int.from_bytes(hashed[:8], "little") % size
+    return place, int.from_bytes(hashed[8:], "little") % (size - 1) + 1
+
+
+def _turns(weights: list[int]) -> Iterator[int]:
+    """Yield whose turn it is, for ever: members of one weight have theirs together."""
+    groups: dict[int, list[int]] = {}
+    for member, weight in enumerate(weights):
+        groups.setdefault(weight, []).append(member)
+    # Strides are whole, so that they are the same everywhere; 48 bits are enough for
+    # an error of less than an entry.
+    due = [((1 << 48) // weight // 2, weight) for weight in groups]
+    heapify(due)
+    while True:
+        at, weight = due[0]
+        yield from groups[weight]
+        heapreplace(due, (at + (1 << 48) // weight, weight))
+
+
+class TierTable:
+    """
+    The table of one tier, and the next one while it is built.
+
+    @ivar table: The table that is used; L{None} if there are no members.
+    @ivar members: The member of each of its names; L{None} if it is not configured
+        any more.
+    """
+
+    def __init__(self, tree: NameTree) -> None:
+        """
+        @param tree: The members of the tier.
+        """
+        self._tree = tree
+        self._building: Iterator[Table | None] | None = None
+        self._outdated = False
+        self.table: Table | None = None
+        self.members: list[Member | None] = []
+
+    def refresh(self) -> None:
+        """
+        Follow the members of the tree, which are others now: build a table at once if
+        there is none, else in slices.
+        """
+        if not self._tree.leaves:
+            self.table = self._building = None
+            self._outdated = False
+        elif self.table is None:
+            for table in tables(self._weights(), _AT_ONCE):
+                self.table = table
+        elif self._building is None:
+            self._building = tables(self._weights(), SLICE)
+        else:
+            self._outdated = True
+        self._match()
+
+    def work(self) -> bool:
+        """Go on for a slice, if a table is being built, and return whether one was."""
+        if self._building is None:
+            return False
+        table = next(self._building)
+        if table is not None:
+            self.table = table
+            self._building = None
+            if self._outdated:
+                self._building = tables(self._weights(), SLICE)
+            self._outdated = False
+            self._match()
+        return True
+
+    def _weights(self) -> dict[bytes, int]:
+        return {leaf.hashed: leaf.weight for leaf in self._tree.leaves.values()}
+
+    def _match(self) -> None:
+        """Find the members that the table names."""
+        named = {leaf.hashed: each for each, leaf in self._tree.leaves.items()}
+        names = () if self.table is None else self.table.names
+        self.members = [named.get(name) for name in names]
+
+
+class Maglev(Rendezvous):
+    """
+    Pick by a hash of the key and of the members' names: by Maglev's table, in which
+    the members' shares differ from their weights by an entry at most.
+
+    A key whose entry belongs to a member that may not be picked goes to further
+    entries, in an order of its own, and after L{PROBES} to the tree of
+    L{Rendezvous}.  So all other keys stay, and it returns with its member.
+
+    The first table is built at once.  When members or weights change, the next one is
+    built by L{SLICE} entries in each pick, while the old one is used: a member that
+    is new has no keys until then.  Changes in the meantime are put together into the
+    table after that.
+    """
+
+    def __init__(self, key: str = "client-address") -> None:
+        """
+        @param key: What is hashed: C{"client-address"}, C{"client-address-port"} or
+            C{"server-name"}.
+        """
+        super().__init__(key)
+        self._tables = tuple(TierTable(tree) for tree in self._trees)
+
+    def _placed(self, tier: int) -> None:
+        """Build another table for a tier."""
+        self._tables[tier].refresh()
+
+    def pick(self, candidates: ICandidates, connection: Connection) -> Member | None:
+        """Choose the member of the key's entry; go on with a table that is built."""
+        any(table.work() for table in self._tables)  # one slice in all
+        return super().pick(candidates, connection)
+
+    def _choose(
+        self, tier: int, key: bytes, candidates: ICandidates, told: bool
+    ) -> Member | None:
+        """Choose by the table of a tier."""
+        state = self._tables[tier]
+        if state.table is not None:
+            entries, members = state.table.entries, state.members
+            size = len(entries)
+            at = int.from_bytes(key[:8], "little") % size
+            skip = int.from_bytes(key[8:], "little") % (size - 1) + 1
+            for _ in range(PROBES):
+                member = members[entries[at]]
+                if member is not None and member in candidates:
+                    return member
+                at = (at + skip) % size
+        return self._trees[tier].pickSecond(key, candidates, told)

@@ -1,0 +1,242 @@
+"""
+One connection of a check: connect, perhaps say something, perhaps listen, and close.
+
+It is closed whatever happens.  After the outcome it closes in good order: what was sent
+is delivered first.  A peer that does not take it is cut off after L{CLOSING} seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IAddress, IHandshakeListener
+from twisted.internet.protocol import Protocol as BaseProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..proxy.dialer import Attempt, Way
+from ..proxy.pluginerrors import nameOf
+
+ANSWER_LIMIT = 65536
+"""Bytes of an answer that are read; what comes after them is not looked at."""
+
+CLOSING = 1.0
+"""Seconds that a connection may take to close when the check is over."""
+
+
+class CheckFailed(Exception):
+    """
+    A health check did not pass.  Its text says why, in a few words for the log.
+
+    A probe raises it, or fails its Deferred with it.
+    """
+
+
+class Dialogue(Protocol):
+    """
+    What is said and expected on one connection.
+
+    @ivar opening: What is sent first; may be empty.
+    @ivar listens: Whether an answer is expected.
+    """
+
+    opening: bytes
+    listens: bool
+
+    def hear(self, data: bytes) -> bool:
+        """
+        Take the next bytes of the answer, however they are split.
+
+        @return: Whether the check has passed; if not, more is needed.
+        @raise CheckFailed: If the check has failed.
+        """
+
+    def lacking(self) -> str:
+        """Say what is missing when no more of the answer comes."""
+
+
+class Silence:
+    """The dialogue of a check that passes once the backend is connected."""
+
+    opening = b""
+    listens = False
+
+    def hear(self, data: bytes) -> bool:
+        """Pass."""
+        return True
+
+    def lacking(self) -> str:
+        """Say nothing, for nothing is expected."""
+        return ""
+
+
+class CancelTroubles:
+    """Logs what an endpoint raises when its connecting is cancelled."""
+
+    _log = Logger()
+
+    def tell(self, plugin: object, failure: Failure, doing: str) -> None:
+        """Log it with its traceback."""
+        self._log.failure(
+            "{plugin}.{doing} failed", failure, plugin=nameOf(plugin), doing=doing
+        )
+
+
+class Contact(Attempt):
+    """
+    One check: the factory of its one protocol.
+
+    @ivar done: Fires with L{None} when the check has passed, or with the failure.
+        Cancelling it cuts the connection off.
+    """
+
+    def __init__(self, reactor: Any, dialogue: Dialogue) -> None:
+        self._reactor = reactor
+        self._dialogue = dialogue
+        self._stop: Callable[[], object] | None = None
+        self._protocol: _Conversation | None = None
+        self._over = False
+        self.done: Deferred[None] = Deferred(lambda _: self._cancel())
+
+    def begin(self, way: Way) -> Deferred[None]:
+        """Begin to connect, and return C{done}."""
+        try:
+            stop = way(self)
+        except BaseException:
+            # A plugin's endpoint may raise anything.
+            self.failed(Failure())
+        else:
+            if not self._over:
+                self._stop = stop
+        return self.done
+
+    def buildProtocol(self, addr: IAddress | None) -> _Conversation | None:
+        """Make the one protocol; L{None} if the check was cancelled."""
+        if self._over:
+            return None
+        self._protocol = _Conversation(self, self._dialogue, self._reactor)
+        return self._protocol
+
+    def failed(self, reason: Failure) -> None:
+        """The backend could not be connected to."""
+        if self._protocol is None or not self._protocol.connected:
+            self.conclude(reason)
+
+    def conclude(self, outcome: Failure | None) -> None:
+        """Fire C{done}, unless it has fired or was cancelled."""
+        if not self._over:
+            self._over = True
+            self._stop = self._protocol = None
+            self.done.callback(outcome)
+
+    def _cancel(self) -> None:
+        self._over = True
+        stop, self._stop = self._stop, None
+        protocol, self._protocol = self._protocol, None
+        if protocol is not None:
+            protocol.leave()
+        if stop is not None and (protocol is None or not protocol.connected):
+            stop()
+
+
+@implementer(IHandshakeListener)
+class _Conversation(BaseProtocol):
+    """The protocol of a L{Contact}."""
+
+    def __init__(self, contact: Contact, dialogue: Dialogue, reactor: Any) -> None:
+        self._contact: Contact | None = contact
+        self._dialogue = dialogue
+        self._reactor = reactor
+        self._received = 0
+        self._shaking = False
+        self._closing: Any = None
+
+    def connectionMade(self) -> None:
+        """Begin, or wait until the TLS handshake is complete."""
+        self._shaking = isinstance(self.transport, TLSMemoryBIOProtocol)
+        if self._contact is None:
+            self._abort()
+        elif not self._shaking:
+            self._begin()
+
+    def handshakeCompleted(self) -> None:
+        """The TLS handshake is complete."""
+        if self._shaking:
+            self._shaking = False
+            self._begin()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Pass on the bytes, as far as the limit allows."""
+        if self._contact is None or not self._dialogue.listens:
+            return
+        data = data[: ANSWER_LIMIT - self._received]
+        self._received += len(data)
+        try:
+            passed = self._dialogue.hear(data)
+            if not passed and self._received >= ANSWER_LIMIT:
+                raise CheckFailed(f"{self._dialogue.lacking()} in its first 64 KiB")
+        except Exception:
+            self._finish(Failure())
+        else:
+            if passed:
+                self._finish(None)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Conclude, if the check is not over."""
+        closing, self._closing = self._closing, None
+        if closing is not None:
+            closing.cancel()
+        contact, self._contact = self._contact, None
+        if contact is None:
+            return
+        if reason.check(ConnectionDone) and self._shaking:
+            reason = Failure(CheckFailed("closed during the TLS handshake"))
+        elif reason.check(ConnectionDone):
+            said = self._dialogue.lacking() if self._received else "no answer"
+            reason = Failure(CheckFailed(f"{said} before it closed"))
+        elif reason.check(ConnectionLost):
+            reason = Failure(CheckFailed("it reset the connection"))
+        contact.conclude(reason)
+
+    def leave(self) -> None:
+        """Cut the connection off, or do so once it is made: the check was cancelled."""
+        self._contact = None
+        if self.connected:
+            self._abort()
+
+    def _abort(self) -> None:
+        transport: Any = self.transport
+        if hasattr(transport, "abortConnection"):
+            transport.abortConnection()
+        else:
+            transport.loseConnection()
+
+    def _begin(self) -> None:
+        transport: Any = self.transport
+        if self._dialogue.opening:
+            transport.write(self._dialogue.opening)
+        if not self._dialogue.listens:
+            self._finish(None)
+
+    def _finish(self, outcome: Failure | None) -> None:
+        """Close in good order, and conclude."""
+        contact, self._contact = self._contact, None
+        transport: Any = self.transport
+        self._closing = self._reactor.callLater(CLOSING, self._cutOff)
+        transport.loseConnection()
+        if isinstance(self.transport, TLSMemoryBIOProtocol):
+            # It would wait for the peer's close_notify, for ever; RFC 8446, section
+            # 6.1 lets one close without it.
+            transport.transport.loseConnection()
+        if contact is not None:
+            contact.conclude(outcome)
+
+    def _cutOff(self) -> None:
+        self._closing = None
+        self._abort()

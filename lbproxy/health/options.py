@@ -1,0 +1,237 @@
+"""The options of health checks: of all kinds, of C{http} and of C{exchange}."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from attrs import evolve, field, frozen
+
+from ..balance.checks import CheckOptions
+from ..words.backend import Backend
+from ..words.description import Description, written
+from ..words.options import Option, declared, option, optionsOf
+from ..words.units import moreThanNone
+from ..words.values import text, wholeNumber
+
+Statuses = tuple[tuple[int, int], ...]
+"""Ranges of HTTP status codes, both ends included."""
+
+_RANGE = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
+_HOST = re.compile(r"[^\s\[\]/\x00-\x20\x7f]+")
+_PATH = re.compile(r"/[!-~]*")
+_AUTHORITY = re.compile(r"[!-~]+")
+
+
+def _orEmpty(parse: Callable[[object], str]) -> Callable[[object], str]:
+    """Let a parser of text take the empty one, too."""
+    return lambda given: "" if given == "" else parse(given)
+
+
+def _matching(pattern: re.Pattern[str], expected: str) -> Callable[[object], str]:
+    def parse(given: object) -> str:
+        if not isinstance(given, str) or not pattern.fullmatch(given):
+            raise ValueError(f"expected {expected}")
+        return given
+
+    return parse
+
+
+def anyText(given: object) -> str:
+    """Read text that may be empty and may hold any character."""
+    if not isinstance(given, str):
+        raise ValueError("expected text")
+    return given
+
+
+def parseStatuses(given: object) -> Statuses:
+    """
+    Read ranges of HTTP status codes, such as C{"200,204,300-399"}.
+
+    @raise ValueError: With one line that says what was expected.
+    """
+    found: list[tuple[int, int]] = []
+    if isinstance(given, str):
+        for part in given.split(","):
+            match = _RANGE.fullmatch(part.strip())
+            if match is None or int(match[1]) > int(match[2] or match[1]):
+                break
+            found.append((int(match[1]), int(match[2] or match[1])))
+        else:
+            return tuple(found)
+    raise ValueError(
+        'expected status codes from 100 to 599, such as "200-399" or "200,204,300-399"'
+    )
+
+
+def statusText(statuses: Statuses) -> str:
+    """Write ranges as L{parseStatuses} reads them."""
+    return ",".join(
+        f"{low}" if low == high else f"{low}-{high}" for low, high in statuses
+    )
+
+
+def parsePattern(given: object) -> re.Pattern[bytes] | None:
+    """
+    Read a regular expression over bytes, which is written as text; empty is L{None}.
+
+    @raise ValueError: With one line that says what is wrong with it.
+    """
+    source = anyText(given)
+    if not source:
+        return None
+    try:
+        return re.compile(source.encode())
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"expected a regular expression: {error}") from None
+
+
+@frozen(kw_only=True)
+class HealthCheckOptions:
+    """
+    How the members of a pool are checked.
+
+    @ivar kind: C{"tcp"}, C{"tls"}, C{"http"}, C{"exchange"}, the name of a plugin, or
+        C{python:package.module.Attribute}.
+    @ivar interval: Seconds from the beginning of one check to that of the next.
+    @ivar timeout: Seconds that one check may take.
+    @ivar check: How many checks move a member up or down.
+    @ivar address: Where to check instead of the backend's host; empty for the same.
+    @ivar port: Where to check instead of the backend's port; 0 for the same.
+    @ivar options: The options of the kind, as they were written.
+    """
+
+    kind: str = option(
+        text('"tcp", "tls", "http", "exchange", or the name of a plugin'),
+        "tcp",
+        'How a member is checked: "tcp", "tls", "http", "exchange", the name of a '
+        'plugin, or "python:package.module.Attribute".',
+    )
+    interval: float = option(
+        moreThanNone, "2s", "From the beginning of one check to that of the next."
+    )
+    timeout: float = option(
+        moreThanNone, "2s", "How long one check may take; then it has failed."
+    )
+    check: CheckOptions = field(factory=CheckOptions)
+    address: str = option(
+        _orEmpty(_matching(_HOST, "a host or an IP address, without brackets")),
+        "",
+        "The host to check instead of the backend's own; empty for the same.",
+    )
+    port: int = option(
+        wholeNumber(0, 65535),
+        0,
+        "The port to check instead of the backend's own; 0 for the same.",
+    )
+    options: Mapping[str, object] = field(factory=dict)
+
+    def __str__(self) -> str:
+        return ":".join([self.kind, *(f"{k}={v}" for k, v in self.options.items())])
+
+    def target(self, backend: Backend) -> Backend:
+        """
+        What is checked for a backend: itself, or the same with another place to
+        connect to, by plain TCP.
+
+        @raise ValueError: If only one of C{address} and C{port} is given, and the
+            backend's description does not have the other.
+        """
+        if not self.address and not self.port:
+            return backend
+        host, port = placeOf(backend)
+        host, port = self.address or host, str(self.port or port)
+        if not host or not port:
+            lacking = "port" if self.address else "address"
+            raise ValueError(f"{backend} has no {lacking} of its own; give one here")
+        fields = [(None, "tcp"), (None, host), (None, port)]
+        return evolve(backend, connect=written(fields))
+
+
+def placeOf(backend: Backend) -> tuple[str, str]:
+    """The host and the port of a backend, each empty if it has none."""
+    described = Description.parse(backend.connect)
+    kind, *positional = described.positional or ("",)
+    if kind.lower() not in ("tcp", "tls", "ssl") or "endpoint" in described.named:
+        return "", ""
+    given = {**dict(zip(("host", "port"), positional, strict=False)), **described.named}
+    return given.get("host", ""), given.get("port", "")
+
+
+@frozen(kw_only=True)
+class HttpOptions:
+    """
+    What C{http} asks, and which answers pass.
+
+    @ivar path: The target of the request.
+    @ivar host: The value of its C{Host} header; empty for the backend's host and port.
+    @ivar expectStatus: The status codes that pass.
+    """
+
+    path: str = option(
+        _matching(_PATH, 'a path such as "/health": "/" and printable ASCII, no blank'),
+        "/",
+        'What "http" asks for.',
+    )
+    host: str = option(
+        _orEmpty(_matching(_AUTHORITY, "a host: printable ASCII without a blank")),
+        "",
+        'The Host header of "http"; empty for the host and port that are checked.',
+    )
+    expectStatus: tuple[tuple[int, int], ...] = option(
+        parseStatuses,
+        "200-399",
+        'The status codes with which "http" passes: codes and ranges, with commas.',
+    )
+
+
+@frozen(kw_only=True)
+class ExchangeOptions:
+    """
+    What C{exchange} sends, and which answers pass.
+
+    @ivar send: What is sent once the backend is connected; may be empty.
+    @ivar expect: What the answer has to contain.
+    @ivar expectRegex: What the answer has to match somewhere; L{None} for C{expect}.
+    """
+
+    send: str = option(anyText, "", 'What "exchange" sends first; may be empty.')
+    expect: str = option(anyText, "", 'What the answer to "exchange" has to contain.')
+    expectRegex: re.Pattern[bytes] | None = field(
+        default=None,
+        metadata=declared(
+            parsePattern,
+            "",
+            "A regular expression that the answer has to match somewhere, instead of "
+            "expect.",
+        ),
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.expect and self.expectRegex:
+            raise ValueError("expect and expect-regex exclude each other; give one")
+        if not self.expect and not self.expectRegex:
+            raise ValueError('"exchange" needs expect or expect-regex')
+
+
+KINDS: Mapping[str, type | None] = {
+    "tcp": None,
+    "tls": None,
+    "http": HttpOptions,
+    "exchange": ExchangeOptions,
+}
+"""The built-in kinds, each with the class of its own options."""
+
+
+def pluginOptions(owner: type) -> dict[str, Option]:
+    """
+    The options that a plugin has if it takes those of an options class.
+
+    @param owner: Each of its options has a default.
+    """
+    return {
+        re.sub("[A-Z]", lambda upper: f"-{upper[0].lower()}", name): Option(
+            said.parse, said.parse(said.default), said.doc
+        )
+        for name, said in optionsOf(owner)
+    }

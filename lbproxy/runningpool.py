@@ -1,0 +1,287 @@
+"""A pool of a running balancer: what drives it, and what a program may do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from .balance.pool import Pool
+from .config.plugins import buildPicker
+from .demo import ADVICE, Demo
+from .poolhealth import PoolHealth
+from .proxy.pluginerrors import nameOf
+from .words.backend import Backend, Member, parseState, parseWeight
+from .words.connection import End
+from .words.units import formatDuration
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall
+
+    from .config.model import PoolConfiguration
+    from .generation import Process
+    from .interfaces import IBackendPicker, IPoolObserver
+    from .streams.wheel import Timer
+
+
+class RunningPool:
+    """
+    One pool of a running balancer, as L{lbproxy.LoadBalancer.pool} returns it.
+
+    A program may add and remove members, and set their states and weights.  What it
+    has set stays when the configuration is loaded again.
+
+    @ivar name: The name of the pool.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        process: Process,
+        configured: PoolConfiguration,
+        given: IBackendPicker | None,
+        observer: IPoolObserver,
+    ) -> None:
+        """
+        @param given: A picker that a program has passed, which is used instead of the
+            configured one.
+        """
+        self.name = configured.name
+        self._process = process
+        self._given = given
+        self._configured = configured
+        self._added: dict[str, Backend] = {}
+        self._removed: set[str] = set()
+        self._wake: IDelayedCall | None = None
+        self._due: Timer | None = None
+        self._removals: dict[Member, Timer] = {}
+        picker = self._picker(configured)
+        self._demo = None if configured.backends else Demo(process.reactor)
+        backends = configured.backends
+        if self._demo is not None:
+            backends = self._demo.start()
+            self._log.info("No backends were named. {advice}", advice=ADVICE)
+        self.pool = Pool(
+            configured.name,
+            backends,
+            picker,
+            configured.ejection,
+            observer,
+            configured.options,
+            self._pickerFailed,
+        )
+        self.pool.hasRoom = self._hasRoom
+        self._checks = PoolHealth(process, self.pool)
+        self._checks.use(configured)
+        self._log.info(
+            "Pool {pool} picks by {picker} among {backends}",
+            pool=configured.name,
+            picker=str(configured.picker) if given is None else nameOf(given),
+            backends=", ".join(map(_described, backends)),
+        )
+
+    # What a program may do.
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members, in the order of configuration; those that were added last."""
+        return self.pool.members
+
+    def member(self, name: str) -> Member:
+        """
+        The member with a name.
+
+        @raise LookupError: If there is none.
+        """
+        for member in self.pool.members:
+            if member.name == name:
+                return member
+        known = ", ".join(each.name for each in self.pool.members)
+        raise LookupError(f"pool {self.name} has no member {name}; it has {known}")
+
+    def add(self, backend: Backend) -> Member:
+        """
+        Add a member.
+
+        One that was removed and has connections still comes back with its counts.
+
+        @raise ValueError: If a member has its name.
+        """
+        if any(each.name == backend.name for each in self.pool.members):
+            raise ValueError(f"pool {self.name} has a member {backend.name} already")
+        self._removed.discard(backend.name)
+        self._added[backend.name] = backend
+        self._update()
+        return self.member(backend.name)
+
+    def remove(self, name: str) -> None:
+        """
+        Remove a member.  Its connections go on, for C{removal-timeout} at most.
+
+        @raise LookupError: If there is no such member.
+        """
+        self.member(name)
+        if self._added.pop(name, None) is None:
+            self._removed.add(name)
+        self._update()
+
+    def setState(self, name: str, state: str | None) -> None:
+        """
+        Set the state of a member.
+
+        @param state: C{"ready"}, C{"drain"} or C{"maintenance"}; L{None} for the
+            configured one.
+        @raise LookupError: If there is no such member.
+        @raise ValueError: If there is no such state.
+        """
+        member = self.member(name)
+        chosen = None if state is None else parseState(state)
+        self.pool.setState(member, chosen, self._process.wheel.now())
+        self._checks.membersChanged()
+
+    def setWeight(self, name: str, weight: int | None) -> None:
+        """
+        Set the weight of a member.
+
+        @param weight: 1 to 65535; L{None} for the configured one.
+        @raise LookupError: If there is no such member.
+        @raise ValueError: If there is no such weight.
+        """
+        member = self.member(name)
+        self.pool.setWeight(member, None if weight is None else parseWeight(weight))
+
+    # What the balancer does.
+
+    def apply(self, configured: PoolConfiguration) -> list[str]:
+        """
+        Go by another configuration from now on.
+
+        @return: What a program has set that differs from it, one line for each.
+        """
+        before, self._configured = self._configured, configured
+        if configured is before:
+            return []
+        self.pool.configure(configured.options, configured.ejection)
+        if configured.picker != before.picker:
+            self.pool.usePicker(self._picker(configured))
+        names = {each.name for each in configured.backends}
+        self._removed &= names
+        for name in names & set(self._added):
+            del self._added[name]
+        self._update()
+        self._checks.use(configured)
+        for member in self.pool.members:
+            member.way = None  # It has the connect-timeout from before.
+        return list(self._differences())
+
+    def retire(self) -> None:
+        """Take all members away, since no new connection uses the pool."""
+        self._take([])
+
+    def close(self) -> None:
+        """Let go of the picker, and stop all that goes on by itself."""
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        if self._due is not None:
+            self._due.cancel()
+        for removal in self._removals.values():
+            removal.cancel()
+        self._checks.close()
+        self.pool.hasRoom = _ignore
+        self.pool.close()
+        if self._demo is not None:
+            self._demo.close()
+
+    def _differences(self) -> Iterable[str]:
+        for member in self.pool.members:
+            where = f"{self.name}/{member.name}"
+            if member.name in self._added:
+                yield f"{where} was added by hand"
+            if member.heldState is not None:
+                yield f'{where} was set to "{member.heldState}" by hand'
+            if member.heldWeight is not None:
+                yield f"{where} was set to weight {member.heldWeight} by hand"
+        for name in sorted(self._removed):
+            yield f"{self.name}/{name} was removed by hand"
+
+    def _picker(self, configured: PoolConfiguration) -> IBackendPicker:
+        if self._given is not None:
+            return self._given
+        return buildPicker(configured.picker, configured.place.key("picker"))
+
+    def _pickerFailed(self, doing: str) -> None:
+        self._process.errors.tell(self.pool.picker, Failure(), doing)
+
+    def _update(self) -> None:
+        """Let the pool have the members that are configured, added and not removed."""
+        demo, configured = self._demo, self._configured.backends
+        if demo is not None:
+            configured = demo.backends
+        kept = [each for each in configured if each.name not in self._removed]
+        self._take([*kept, *self._added.values()])
+
+    def _take(self, backends: Iterable[Backend]) -> None:
+        """Let the pool have these backends, and no others."""
+        process, timeout = self._process, self._configured.options.removalTimeout
+        for member in self.pool.update(backends, process.wheel.now()):
+            self._log.info(
+                "member {pool}/{member} was taken away; it has {active} connections, "
+                "which {fate}",
+                pool=self.name,
+                member=member.name,
+                active=member.active,
+                fate=f"have {formatDuration(timeout)}" if timeout else "go on",
+            )
+            if timeout and member.active:
+                call = process.wheel.call(timeout, self._ender(member))
+                self._removals[member] = call
+        for member in self.pool.members:
+            revived = self._removals.pop(member, None)
+            if revived is not None:
+                revived.cancel()
+        self._checks.membersChanged()
+
+    def _ender(self, member: Member) -> Callable[[], object]:
+        def end() -> None:
+            del self._removals[member]
+            count = self._process.abortOn(member, End.DRAINED)
+            if count:
+                self._log.info(
+                    "Cut off {count} connections of {pool}/{member}, "
+                    "which was taken away",
+                    count=count,
+                    pool=self.name,
+                    member=member.name,
+                )
+
+        return end
+
+    # The queue is served in a turn of its own, not while a session is ending.
+
+    def _hasRoom(self) -> None:
+        if self._wake is None:
+            self._wake = self._process.reactor.callLater(0, self._serve)
+
+    def _serve(self) -> None:
+        self._wake = None
+        pool, wheel = self.pool, self._process.wheel
+        pool.callWaiting(wheel.now())
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        if pool.queue.places and pool.nextDue < float("inf"):
+            # A member may come back by time alone.
+            self._due = wheel.call(pool.nextDue - wheel.now(), self._hasRoom)
+
+
+def _ignore() -> None:
+    """The pool is closed."""
+
+
+def _described(backend: Backend) -> str:
+    name, connect = backend.name, backend.connect
+    return connect if name == connect else f"{name} ({connect})"

@@ -1,0 +1,192 @@
+"""Members, candidates and connections for the tests of pickers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lbproxy.balance.candidates import LiveCandidates, NarrowedCandidates
+from lbproxy.balance.maglev import SLICE, tableSize
+from lbproxy.interfaces import (
+    IBackendPicker,
+    ICandidates,
+    ICapacityObserver,
+    IConfigurationObserver,
+    ILoadObserver,
+    IMembershipObserver,
+)
+from lbproxy.words.backend import Backend, Member
+from lbproxy.words.connection import Address, Connection
+
+CRITICAL = {
+    1: 10.828,
+    2: 13.816,
+    3: 16.266,
+    4: 18.467,
+    5: 20.515,
+    8: 26.125,
+    9: 27.877,
+    99: 148.230,
+}
+"""The chi-squared that chance exceeds once in a thousand, by degrees of freedom."""
+
+
+def aConnection(*tried: Member) -> Connection:
+    return Connection(
+        id=1,
+        listener="web",
+        client=Address("192.0.2.1", 40000),
+        local=Address("192.0.2.2", 80),
+        opened=0.0,
+        tried=[member.backend for member in tried],
+    )
+
+
+def clientAt(number: int, *tried: Member) -> Connection:
+    """A connection of one of many clients."""
+    connection = aConnection(*tried)
+    host = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+    connection.client = Address(host, 40000)
+    return connection
+
+
+def membersOf(weights: Iterable[int]) -> list[Member]:
+    """Members C{a}, C{b}, C{c}... with these weights."""
+    return [
+        Member(Backend(f"tcp:127.0.0.1:{9000 + at}", chr(ord("a") + at), weight))
+        for at, weight in enumerate(weights)
+    ]
+
+
+def backends(number: int, weight: int = 1, backup: bool = False) -> list[Member]:
+    """Members that are known by number: C{m0}, or C{b0} for backups."""
+    letter = "b" if backup else "m"
+    return [
+        Member(Backend("tcp:127.0.0.1:1", f"{letter}{each}", weight, backup=backup))
+        for each in range(number)
+    ]
+
+
+def viewOf(members: list[Member]) -> LiveCandidates:
+    return LiveCandidates({member: at for at, member in enumerate(members)}, members)
+
+
+def without(view: LiveCandidates, *tried: Member) -> NarrowedCandidates:
+    return NarrowedCandidates(view, tried)
+
+
+def names(picker: IBackendPicker, view: ICandidates, picks: int) -> str:
+    """The names of so many picks in a row."""
+    picked = [picker.pick(view, aConnection()) for _ in range(picks)]
+    return "".join(member.name for member in picked if isinstance(member, Member))
+
+
+def chiSquared(drawn: Mapping[str, int], members: Iterable[Member]) -> float:
+    """How far the numbers of picks are from what the weights say."""
+    members = list(members)
+    picks = sum(drawn.values())
+    total = sum(member.effectiveWeight for member in members)
+    expected = {each.name: picks * each.effectiveWeight / total for each in members}
+    assert set(drawn) <= set(expected)
+    return sum((drawn.get(n, 0) - e) ** 2 / e for n, e in expected.items())
+
+
+class Told:
+    """
+    A picker as a pool has it: told of all that it provides an interface for.
+
+    @ivar view: The candidates of a first try.
+    """
+
+    def __init__(self, picker: Any, members: Iterable[Member]) -> None:
+        self.picker = picker
+        self.members = list(members)
+        self.view = viewOf(self.members)
+        self.full: set[Member] = set()
+        self._tell(IConfigurationObserver, "configured", self.members)
+        for member in self.members:
+            self._tell(IMembershipObserver, "added", member)
+
+    def _tell(self, interface: Any, what: str, argument: object) -> None:
+        if interface.providedBy(self.picker):
+            getattr(self.picker, what)(argument)
+
+    def add(self, member: Member) -> None:
+        self.view.add(member)
+        self._tell(IMembershipObserver, "added", member)
+
+    def remove(self, member: Member) -> None:
+        if member in self.full:
+            self.full.remove(member)
+        else:
+            self.view.remove(member)
+        self._tell(IMembershipObserver, "removed", member)
+
+    def reconfigure(self, members: Iterable[Member]) -> None:
+        """Have other members; those that are new are added, others removed."""
+        before, self.members = self.members, list(members)
+        for member in before:
+            if member not in self.members and self.has(member):
+                self.remove(member)
+        self._tell(IConfigurationObserver, "configured", self.members)
+        positions = {member: at for at, member in enumerate(self.members)}
+        self.view = LiveCandidates(
+            positions, [each for each in self.members if each in self.view]
+        )
+        for member in self.members:
+            if member not in before:
+                self.add(member)
+
+    def has(self, member: Member) -> bool:
+        """Whether a member takes part, full or not."""
+        return member in self.view or member in self.full
+
+    def fill(self, member: Member) -> None:
+        self.full.add(member)
+        self.view.remove(member)
+        self._tell(ICapacityObserver, "filled", member)
+
+    def free(self, member: Member) -> None:
+        self.full.remove(member)
+        self.view.add(member)
+        self._tell(ICapacityObserver, "freed", member)
+
+    def ramp(self, member: Member, ramp: float) -> None:
+        member.ramp = ramp
+        self._tell(IMembershipObserver, "changed", member)
+
+    def load(self, member: Member, change: int) -> None:
+        """Lease a member, or release it."""
+        member.active += change
+        self._tell(ILoadObserver, "loadChanged", member)
+
+    def pick(self, *tried: Member, client: int = 0) -> Member:
+        """One pick, which is one of the candidates."""
+        view = without(self.view, *tried) if tried else self.view
+        chosen = self.picker.pick(view, clientAt(client, *tried))
+        assert isinstance(chosen, Member)
+        assert chosen in view
+        return chosen
+
+    def names(self, picks: int) -> str:
+        return "".join(self.pick().name for _ in range(picks))
+
+    def owners(self, clients: int) -> list[str]:
+        """Which member each of many clients goes to."""
+        return [self.pick(client=number).name for number in range(clients)]
+
+    def drawn(self, picks: int, *tried: Member) -> Counter[str]:
+        """How often each member is picked."""
+        return Counter(self.pick(*tried).name for _ in range(picks))
+
+
+def moved(before: list[str], after: list[str]) -> list[int]:
+    """The clients that go elsewhere now."""
+    return [each for each in range(len(before)) if before[each] != after[each]]
+
+
+def rebuild(pool: Told) -> None:
+    """As many picks as any table of so few members takes."""
+    for _ in range(20 * tableSize(len(pool.members)) // SLICE):
+        pool.pick()
