@@ -94,27 +94,41 @@ class DialLease(Lease):
     """
     A lease in a pool that limits the dials under way to a member.
 
-    It counts as a dial until the dial has succeeded, or the lease is released.
+    It counts as a dial until the dial has succeeded, or the lease is released.  Its
+    methods say again what those of L{Lease} say, since to call them would be a call
+    more for each connection.
     """
 
     __slots__ = ("_dialling",)
 
     def __init__(self, pool: Pool, member: Member) -> None:
-        super().__init__(pool, member)
+        self._pool = pool
+        self.member = member
         self._dialling = True
         member.dials += 1
 
     def succeeded(self) -> None:
         """The dial worked, so it is no longer under way."""
-        super().succeeded()
-        if self._dialling and self._pool is not None:
+        pool, member = self._pool, self.member
+        if pool is None:
+            raise self._spent()
+        if self._dialling:
             self._dialling = False
-            self.member.dials -= 1
-            self._pool.dialEnded(self.member)
+            member.dials -= 1
+            if member.isFull:
+                pool.dialEnded(member)
+        if pool.countsEmpty:
+            return
+        if member.consecutiveFailures or member.ejections:
+            pool.succeeded(member)
 
     def release(self) -> None:
         """End the claim, and the dial if it is still under way."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            raise self._spent()
         if self._dialling:
             self._dialling = False
             self.member.dials -= 1
-        super().release()
+        self.member.active -= 1
+        pool.released(self.member)

@@ -100,10 +100,12 @@ class Pool(Membership):
         member.active += 1
         if not self.follows:
             return Lease(self, member)
-        lease = (DialLease if self.options.maxDials else Lease)(self, member)
+        most, dials = member.backend.maxConnections, self.options.maxDials
+        lease = (DialLease if dials else Lease)(self, member)
         if self._picker.followsLoad:
             self._picker.loadChanged(member)
-        self._measure(member)
+        if 0 < most <= member.active or 0 < dials <= member.dials:
+            self._measure(member)
         return lease
 
     # The queue.
@@ -176,7 +178,9 @@ class Pool(Membership):
         """C{member} has one connection less than before."""
         if self._picker.followsLoad:
             self._picker.loadChanged(member)
-        self.dialEnded(member)
+        # A member that was not full has no more room for anybody than before.
+        if member.isFull or self.queue.places or member not in self._positions:
+            self.dialEnded(member)
 
     def dialEnded(self, member: Member) -> None:
         """C{member} has one dial under way less than before, or none for this lease."""

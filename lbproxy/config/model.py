@@ -86,7 +86,11 @@ def _backend(written: object, place: Place) -> Backend:
         # A description alone means a table with no other key.
         readAt(text("an endpoint description"), written, place)
         written = {"connect": written}
-    return Backend(**BACKEND.read(written, place))
+    backend = Backend(**BACKEND.read(written, place))
+    if backend.bind and not backend.canBind:
+        reason = "only tcp:, ssl: and tls: endpoints connect from an address"
+        raise place.key("bind").refuse(backend.bind, reason)
+    return backend
 
 
 @frozen(kw_only=True)

@@ -61,7 +61,7 @@ class ContactProbe:
         return way
 
     def _way(self, backend: Backend) -> Way:
-        return wayTo(self._reactor, backend.connect, _PATIENCE, _TROUBLES)
+        return wayTo(self._reactor, backend.endpoint, _PATIENCE, _TROUBLES)
 
 
 def tcpProbe(reactor: Any) -> ContactProbe:
@@ -85,7 +85,7 @@ class TlsProbe(ContactProbe):
         if Description.parse(backend.connect).positional[0].lower() in ("tls", "ssl"):
             return super()._way(backend)
         kinds = {"tcp": 3, "unix": 2}
-        patient = withDefault(backend.connect, "timeout", _PATIENCE, kinds)
+        patient = withDefault(backend.endpoint, "timeout", _PATIENCE, kinds)
         creator = _AnyCertificate(placeOf(backend)[0])
         endpoint = wrapClientTLS(creator, clientFromString(self._reactor, patient))
         return wayOf(endpoint, _TROUBLES)

@@ -217,6 +217,8 @@ class Choosing:
         if destination.pool.awaitsRoom(self._tried, destination.member):
             self._queue()
         elif self._tried:
+            if self._place is not None:
+                self._place.wait()  # Room is not kept for it while it rests.
             self.state = EXCHANGE[self.state][State.RESTING]
             self._watch.wait(self._policy.rows[State.RESTING], RETRY_AFTER)
         else:

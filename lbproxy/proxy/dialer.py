@@ -65,6 +65,10 @@ class DialOptions:
     )
 
 
+_DIRECT = {"host", "port", "timeout", "bindAddress"}
+"""The arguments of C{tcp:} endpoints that connectTCP is given without an endpoint."""
+
+
 class DialTimeout(Exception):
     """A backend did not accept in time."""
 
@@ -222,7 +226,7 @@ class Dialer:
         if way is None:
             try:
                 way = wayTo(
-                    self._reactor, member.backend.connect, timeout, self._errors
+                    self._reactor, member.backend.endpoint, timeout, self._errors
                 )
                 member.way = way
             except BaseException:
@@ -251,7 +255,7 @@ def wayTo(reactor: Any, description: str, timeout: float, errors: Tells) -> Way:
     """
     parsed = Description.parse(description)
     kind, *positional = parsed.positional
-    if kind == "tcp" and set(parsed.named) <= {"host", "port", "timeout"}:
+    if kind == "tcp" and set(parsed.named) <= _DIRECT:
         fields = {
             **dict(zip(("host", "port"), positional, strict=False)),
             **parsed.named,
@@ -304,9 +308,10 @@ def _isAddress(fields: Mapping[str, str]) -> bool:
 def _directTCP(reactor: Any, fields: Mapping[str, str]) -> Way:
     host, port = fields["host"], int(fields["port"])
     timeout = int(fields["timeout"]) if "timeout" in fields else None
+    local = (fields["bindAddress"], 0) if "bindAddress" in fields else None
 
     def connect(dial: Attempt) -> Callable[[], object]:
-        connector = reactor.connectTCP(host, port, dial, timeout)
+        connector = reactor.connectTCP(host, port, dial, timeout, local)
         return lambda: _disconnect(connector)
 
     return connect

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Any
 
 from attrs import define, field, frozen
 
+from .description import withDefault
 from .options import REQUIRED, Unset, declared, option
 from .values import boolean, oneOf, plainName, text, wholeNumber
 
 parseWeight = wholeNumber(1, 65535)
 parseState = oneOf("ready", "drain", "maintenance")
+
+_BINDING = {"tcp": 3, "ssl": 3, "tls": 4}
+"""The client endpoints that take a local address, each with its position."""
+
+
+def _localAddress(written: object) -> str:
+    """Read an IP address, or nothing."""
+    if written == "":
+        return ""
+    try:
+        if isinstance(written, str):
+            return str(ip_address(written))
+    except ValueError:
+        pass
+    raise ValueError("expected an IP address of this host")
 
 
 @frozen
@@ -28,6 +45,7 @@ class Backend:
     @ivar backup: Whether it is used only while no other member is available.
     @ivar state: C{"ready"}; C{"drain"}, which keeps its connections and gets no more;
         or C{"maintenance"}, in which it is not checked either.
+    @ivar bind: The local IP address to connect from; empty for any.
     """
 
     connect: str = field(
@@ -57,6 +75,11 @@ class Backend:
         'Whether it is used: "ready"; "drain", which keeps its connections and gets '
         'no more; or "maintenance", in which it is not checked either.',
     )
+    bind: str = option(
+        _localAddress,
+        "",
+        "The local IP address to connect from; empty for the system's choice.",
+    )
 
     @name.default
     def _nameIsDescription(self) -> str:
@@ -67,6 +90,19 @@ class Backend:
             parseWeight(self.weight)
         except ValueError as error:
             raise ValueError(f"weight = {self.weight}: {error}") from None
+
+    @property
+    def endpoint(self) -> str:
+        """The description to connect with: C{connect}, from C{bind} if that is set."""
+        if not self.bind:
+            return self.connect
+        local = self.bind.replace(":", "\\:")
+        return withDefault(self.connect, "bindAddress", local, _BINDING)
+
+    @property
+    def canBind(self) -> bool:
+        """Whether its kind of endpoint can be told where to connect from."""
+        return self.connect.partition(":")[0].lower() in _BINDING
 
     def __str__(self) -> str:
         return self.name

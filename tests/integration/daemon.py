@@ -128,6 +128,11 @@ class Daemon:
         self.directory = directory
         self._log = directory / "twistd.log"
         options = ["--nodaemon", "--pidfile=", f"--logfile={self._log}"]
+        inherited = dict(os.environ)
+        if any(each.startswith("--uid") for each in arguments):
+            # The user that it becomes may not write down what was covered.
+            inherited.pop("COVERAGE_PROCESS_CONFIG", None)
+            inherited.pop("COVERAGE_PROCESS_START", None)
         with (
             (directory / "stdout").open("ab") as out,
             (directory / "stderr").open("ab") as err,
@@ -135,7 +140,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 [*prefix, TWISTD, *options, *arguments],
                 cwd=directory,
-                env={**os.environ, **(environment or {})},
+                env={**inherited, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
