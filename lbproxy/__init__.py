@@ -10,7 +10,7 @@ version.
 from .config.file import loadConfiguration
 from .config.model import Configuration
 from .config.place import ConfigurationError
-from .config.plugins import HealthProbePlugin, PickerPlugin
+from .config.pluginclasses import HealthProbePlugin, PickerPlugin
 from .config.whole import configurationFromMapping
 from .health.contact import CheckFailed
 from .interfaces import (

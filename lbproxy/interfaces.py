@@ -280,7 +280,8 @@ class IPoolObserver(Interface):
 
     def stateSet(pool: str, member: Member, before: str) -> None:
         """
-        C{member} was set to another state by hand: C{member.state}.
+        C{member} was set to another state, C{member.state}, by a program or by a
+        configuration that was loaded again.
 
         @param before: The state that it had before.
         """

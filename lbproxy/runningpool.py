@@ -55,6 +55,7 @@ class RunningPool:
         self._configured = configured
         self._added: dict[str, Backend] = {}
         self._removed: set[str] = set()
+        # Those that have the queue served.
         self._wake: IDelayedCall | None = None
         self._due: Timer | None = None
         self._removals: dict[Member, Timer] = {}
@@ -213,8 +214,9 @@ class RunningPool:
             return self._given
         return buildPicker(configured.picker, configured.place.key("picker"))
 
-    def _pickerFailed(self, doing: str) -> None:
-        self._process.errors.tell(self.pool.picker, Failure(), doing)
+    def _pickerFailed(self, picker: IBackendPicker, doing: str) -> None:
+        # The pool may not be made yet.
+        self._process.errors.tell(picker, Failure(), doing)
 
     def _update(self) -> None:
         """Let the pool have the members that are configured, added and not removed."""

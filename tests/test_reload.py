@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from twisted.internet.protocol import Factory
+from twisted.logger import LogEvent, formatEvent
 
 from lbproxy import CannotStart, ConfigurationError, LoadBalancer, Standing
 from lbproxy.config.file import configurationFromText
@@ -53,6 +54,17 @@ def test_keepsWhatIsKnown() -> None:
     assert story.pool.members[1] is first
     assert (first.weight, first.active, first.consecutiveFailures) == (7, 1, 2)
     client.reset()
+
+
+def test_anotherState(logged: list[LogEvent]) -> None:
+    """A member that the file sets aside gets no new client, and the log says so."""
+    story = Story(A, B, members=table(A, "a") + table(B, "b"))
+    reload(story, members=table(A, "a", 'state = "drain"') + table(B, "b"))
+    assert 'member web/a was set from "ready" to "drain"' in map(formatEvent, logged)
+    for _ in range(3):
+        story.client(b"x").reset()
+        story.settle()
+    assert story.backends[0].dials == 0
 
 
 def test_anotherAddressIsAnotherMember() -> None:

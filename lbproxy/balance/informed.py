@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..interfaces import IBackendPicker
     from ..words.backend import Member
 
+    PickerFailed = Callable[[IBackendPicker, str], object]
+
 
 class InformedPicker:
     """
@@ -29,12 +31,14 @@ class InformedPicker:
     """
 
     def __init__(
-        self, picker: IBackendPicker, failed: Callable[[str], object] | None = None
+        self, picker: IBackendPicker, failed: PickerFailed | None = None
     ) -> None:
         """
         @param failed: Called within the handling of an exception of the picker, with
-            the name of the method that raised it.  L{None} raises the exception.
+            the picker and the name of the method that raised it.  L{None} raises the
+            exception.
         """
+        self._picker = picker
         self._failed = failed
         self._membership = _as(IMembershipObserver, picker)
         self._capacity = _as(ICapacityObserver, picker)
@@ -90,7 +94,7 @@ class InformedPicker:
         except BaseException:
             if self._failed is None:
                 raise
-            self._failed(what)
+            self._failed(self._picker, what)
 
 
 def _as(interface: Any, picker: IBackendPicker) -> Any:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..interfaces import IBackendPicker, IPoolObserver
     from ..words.backend import Backend
+    from .informed import PickerFailed
 
 
 class Membership:
@@ -47,7 +48,7 @@ class Membership:
         ejection: EjectionOptions = DEFAULT_EJECTION,
         observer: IPoolObserver | None = None,
         options: PoolOptions = DEFAULT_OPTIONS,
-        pickerFailed: Callable[[str], object] | None = None,
+        pickerFailed: PickerFailed | None = None,
     ) -> None:
         """
         @param backends: Each becomes a member.  A backend that is listed twice
@@ -59,7 +60,7 @@ class Membership:
         """
         self.name = name
         self.members: tuple[Member, ...] = ()
-        self.hasRoom: Callable[[], object] = _ignore
+        self.hasRoom: Callable[[], object] = lambda: None
         self._observer: IPoolObserver | None = None
         self._pickerFailed = pickerFailed
         self.picker = picker
@@ -70,8 +71,7 @@ class Membership:
         self._groups = Groups(self._positions)
         self._tier = self._groups.tier(False)
         self._current = self._tier.up
-        self._health = PassiveHealth(ejection, 0)
-        self._slow = SlowStart(0)
+        self._health, self._slow = PassiveHealth(ejection, 0), SlowStart(0)
         self._servesBackups = False
         self._nextDue = inf
         self.queue = Queue(0)
@@ -162,8 +162,6 @@ class Membership:
         if member.state == before:
             return
         self._stateChanged(member, before, now)
-        if self._observer is not None:
-            self._observer.stateSet(self.name, member, before)
         self._place(member)
 
     def setWeight(self, member: Member, weight: int | None) -> None:
@@ -279,6 +277,8 @@ class Membership:
             self._cameUp(member, now)
         elif member.state == "maintenance":
             self._endSlowStart(member)
+        if self._observer is not None:
+            self._observer.stateSet(self.name, member, before)
 
     def _endSlowStart(self, member: Member) -> None:
         """Let the whole weight of a member count."""
@@ -399,7 +399,3 @@ class Membership:
             standings.count(Standing.DOWN),
             tryingAll=bool(self._current.members),
         )
-
-
-def _ignore() -> None:
-    """Nobody waits for room."""

@@ -11,15 +11,14 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from inspect import iscoroutine
 from json import loads
 from pathlib import Path
 from typing import Any
 
-from attrs import field, frozen
-from twisted.plugin import IPlugin
+from attrs import frozen
 from twisted.python.reflect import namedAny
 from zope.interface import implementer
 from zope.interface.interface import InterfaceClass
@@ -65,53 +64,6 @@ class _Sort:
 
 _PICKERS = _Sort("picker", IBackendPicker, IBackendPickerFactory)
 _PROBES = _Sort("health check", IHealthProbe, IHealthProbeFactory)
-
-
-@implementer(IPlugin, IBackendPickerFactory)
-@frozen
-class PickerPlugin:
-    """
-    A Twisted plugin that makes pickers.
-
-    Put one into a module of C{twisted/plugins/}, and the picker can be configured by
-    its name.
-
-    @ivar name: The picker's name, in kebab-case.
-    @ivar make: Called with a keyword argument for each option; returns the picker.  The
-        keyword is the name of the option, with C{-} written as C{_}.
-    @ivar options: The options, by their kebab-case names.
-    """
-
-    name: str
-    make: Callable[..., IBackendPicker]
-    options: Mapping[str, Option] = field(factory=dict)
-
-    def build(self, **options: object) -> IBackendPicker:
-        """Make a picker for one pool."""
-        return self.make(**options)
-
-
-@implementer(IPlugin, IHealthProbeFactory)
-@frozen
-class HealthProbePlugin:
-    """
-    A Twisted plugin that makes health probes.
-
-    Put one into a module of C{twisted/plugins/}, and a pool can be checked by its name.
-
-    @ivar name: The kind's name, in kebab-case.
-    @ivar make: Called with the reactor and a keyword argument for each option; returns
-        the probe.  The keyword is the name of the option, with C{-} written as C{_}.
-    @ivar options: The options, by their kebab-case names.
-    """
-
-    name: str
-    make: Callable[..., IHealthProbe]
-    options: Mapping[str, Option] = field(factory=dict)
-
-    def build(self, reactor: Any, **options: object) -> IHealthProbe:
-        """Make a probe for one pool."""
-        return self.make(reactor, **options)
 
 
 @implementer(IRouter)

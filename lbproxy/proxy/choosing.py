@@ -150,11 +150,11 @@ class Choosing:
         pool, only = destination.pool, destination.member
         now = self._policy.wheel.now()
         candidates = self._candidates = pool.candidates(now, self._tried)
-        if only is None:
-            found = bool(candidates)
-        else:
-            found = only not in self._tried and pool.admits(only, now)
-        if not found:
+        if not (
+            candidates
+            if only is None
+            else only not in self._tried and pool.admits(only, now)
+        ):
             self._noCandidates()
             return
         if pool.queue.places and self._place is None:

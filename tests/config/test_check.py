@@ -14,7 +14,7 @@ from zope.interface import implementer
 from lbproxy.config.check import checkConfiguration, warnOfNames
 from lbproxy.config.commandline import configurationFromEndpoints
 from lbproxy.config.place import ConfigurationError
-from lbproxy.config.plugins import PickerPlugin
+from lbproxy.config.pluginclasses import PickerPlugin
 from lbproxy.config.whole import configurationFromMapping
 from lbproxy.interfaces import IBackendPicker, ICandidates
 from lbproxy.words.backend import Member

@@ -321,6 +321,17 @@ def test_pickerThatCannotBearChanges() -> None:
     assert len(story.backends[0].accepted) == 1
 
 
+def test_pickerThatCannotBearTheFirstMembers(loggedFailures) -> None:
+    """A picker that fails while its pool is made does not keep it from serving."""
+    picker = BadWatcher()
+    picker.angry = True
+    story = Story(A, pickers={"web": picker})
+    story.client(b"x").reset()
+    story.settle()
+    assert len(story.backends[0].accepted) == 1
+    assert loggedFailures
+
+
 @pytest.mark.parametrize(
     ("listener", "seconds", "end"),
     [

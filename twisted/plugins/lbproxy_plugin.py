@@ -16,7 +16,7 @@ from lbproxy.balance.pickers import (
     Rendezvous,
     RoundRobin,
 )
-from lbproxy.config.plugins import HealthProbePlugin, PickerPlugin
+from lbproxy.config.pluginclasses import HealthProbePlugin, PickerPlugin
 from lbproxy.health.options import ExchangeOptions, HttpOptions, pluginOptions
 from lbproxy.health.probes import TlsProbe, exchangeProbe, httpProbe, tcpProbe
 
