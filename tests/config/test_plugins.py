@@ -19,9 +19,9 @@ from zope.interface.verify import verifyObject
 
 from lbproxy.config.model import PickerChoice
 from lbproxy.config.place import ConfigurationError, Place
+from lbproxy.config.pluginclasses import PickerPlugin
 from lbproxy.config.plugins import (
     CallableRouter,
-    PickerPlugin,
     buildPicker,
     namedRouter,
     pickerFactories,
