@@ -186,6 +186,9 @@ SHORT = {
 }
 """Every limit is short."""
 
+LIFETIME = 0.4
+"""Seconds of the short C{max-lifetime}."""
+
 TIMEOUTS = {
     End.IDLE_TIMEOUT,
     End.STALL_TIMEOUT,
@@ -705,8 +708,14 @@ class Journey:
         if self.gentle(sender, receiver):
             assert len(received) == said, "not all of it arrived"
             assert self.peers[receiver].sawEnd
-            # A limit may come after all was delivered, before the peer had left.
-            assert self.world.short or not self.peers[receiver].sawReset
+            if not self.outlived():
+                assert not self.peers[receiver].sawReset
+
+    def outlived(self) -> bool:
+        """Whether the lifetime was over, which cuts off a side that still lingers."""
+        (record,) = self.world.records.closes
+        assert record.closed is not None
+        return self.world.short and record.closed - record.opened >= LIFETIME
 
     def checkPace(self, thrownAway: int) -> None:
         """What was read and not delivered was read at a bounded pace."""

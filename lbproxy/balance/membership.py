@@ -76,8 +76,7 @@ class Membership:
         self._nextDue = inf
         self.queue = Queue(0)
         self.options = DEFAULT_OPTIONS
-        # None of the first members starts slowly.
-        self.update(backends, 0.0)
+        self.update(backends, 0.0)  # None of them starts slowly.
         self.configure(options, ejection)
         self._observer = observer
 
