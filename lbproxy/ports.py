@@ -30,7 +30,7 @@ from .holdings import Holdings
 from .proxy.capacity import SHORTAGES, Capacity
 from .proxy.listener import ListenerFactory
 from .streams.alpn import ignoreOffers
-from .words.description import Description
+from .words.endpoints import ServerDescription
 
 
 class CannotStart(Exception):
@@ -52,7 +52,10 @@ class OpenPort:
     _log = Logger()
 
     def __init__(
-        self, description: str, factory: ListenerFactory, capacity: Capacity
+        self,
+        description: ServerDescription,
+        factory: ListenerFactory,
+        capacity: Capacity,
     ) -> None:
         """
         @param capacity: Pauses the port as long as it is open.
@@ -138,7 +141,7 @@ class Ports:
 
     def take(
         self,
-        description: str,
+        description: ServerDescription,
         backlog: int,
         place: Place,
         make: Callable[[], ListenerFactory],
@@ -175,20 +178,19 @@ class Ports:
         return succeed(None) if port is None else port.close()
 
 
-def portName(description: str) -> str:
+def portName(description: ServerDescription) -> str:
     """
     The name that a port is held by: the same for all descriptions of one socket.
 
     Where more than an address belongs to it, such as a certificate, it is the whole
     description.
     """
-    address = ListeningAddress.of(description)
-    kind = Description.parse(description).positional[0].lower()
+    address, kind = ListeningAddress.of(description), description.kind
     if kind == "unix":
         return f"unix:{address.host}"
     if kind in ("tcp", "tcp6") and address.port:
         return f"tcp:{address.host}:{address.port}"
-    return description
+    return description.text
 
 
 class AcceptGate:
@@ -296,7 +298,7 @@ def _cause(reason: Failure) -> str:
     return cause(error) if isinstance(error, BaseException) else str(error)
 
 
-def _replaceStaleSocket(description: str) -> None:
+def _replaceStaleSocket(description: ServerDescription) -> None:
     """
     Remove the file of a UNIX socket on which no process listens any more.
 
@@ -305,10 +307,9 @@ def _replaceStaleSocket(description: str) -> None:
 
     @raise CannotStart: If a process listens there, or the file is not a socket.
     """
-    parsed = Description.parse(description)
-    if parsed.positional[:1] != ("unix",):
+    path = description.path
+    if path is None:
         return
-    path = parsed.named.get("address", "".join(parsed.positional[1:2]))
     try:
         if not stat.S_ISSOCK(os.stat(path).st_mode):
             raise _cannotListen(description, "the file is not a socket")
@@ -327,5 +328,5 @@ def _replaceStaleSocket(description: str) -> None:
     raise _cannotListen(description, "somebody listens there")
 
 
-def _cannotListen(description: str, why: str) -> CannotStart:
+def _cannotListen(description: object, why: str) -> CannotStart:
     return CannotStart(f"cannot listen on {description}: {why}")

@@ -29,8 +29,10 @@ from lbproxy.proxy.capacity import Capacity
 from lbproxy.streams.alarm import ClockAlarm
 from lbproxy.streams.wheel import Wheel
 from lbproxy.testing import MemoryNetwork
+from lbproxy.words.endpoints import ServerDescription
 
 PLACE = Place("test")
+TCP_80 = ServerDescription.parse("tcp:80")
 
 
 def portsOf(network: MemoryNetwork) -> Ports:
@@ -38,7 +40,8 @@ def portsOf(network: MemoryNetwork) -> Ports:
 
 
 def take(network: MemoryNetwork, description: str) -> OpenPort:
-    return portsOf(network).take(description, 1, PLACE, Factory)
+    parsed = ServerDescription.parse(description)
+    return portsOf(network).take(parsed, 1, PLACE, Factory)
 
 
 @pytest.mark.parametrize("kind", ["file", "directory"])
@@ -57,13 +60,13 @@ def test_holding() -> None:
     ports = portsOf(network)
     opened: list = []
     for _ in range(2):
-        ports.take("tcp:80", 1, PLACE, Factory).whenOpen(opened.append)
+        ports.take(TCP_80, 1, PLACE, Factory).whenOpen(opened.append)
     assert len(ports) == 1
     assert opened[0] is opened[1]
-    assert ports.release(portName("tcp:80")).called
+    assert ports.release(portName(TCP_80)).called
     with pytest.raises(CannotStart):
         take(network, "tcp:80")
-    assert ports.release(portName("tcp:80")).called
+    assert ports.release(portName(TCP_80)).called
     assert not len(ports)
     network.listenTCP(80, Factory())
 
@@ -104,13 +107,13 @@ def test_heldPortIsPaused() -> None:
     capacity = Capacity(Wheel(ClockAlarm(network)), 1)
     ports = Ports(network, capacity)
     for _ in range(2):
-        ports.take("tcp:80", 1, PLACE, Factory)
-    ports.release(portName("tcp:80"))
+        ports.take(TCP_80, 1, PLACE, Factory)
+    ports.release(portName(TCP_80))
     capacity.taken()
     assert network.port.paused
     capacity.released()
     assert not network.port.paused
-    ports.release(portName("tcp:80"))
+    ports.release(portName(TCP_80))
     capacity.taken()
     assert not network.port.paused
 

@@ -28,7 +28,8 @@ def test_endpoints() -> None:
         "-l", "tcp:1", "--listen", "tcp:2", "-b", "tcp:h:3", "-p", "random"
     )
     configuration = options["configuration"]
-    assert configuration.listeners[0].listen == ("tcp:1", "tcp:2")
+    (listener,) = configuration.listeners
+    assert [str(each) for each in listener.listen] == ["tcp:1", "tcp:2"]
     assert configuration.pools[0].backends[0].connect == "tcp:h:3"
     assert str(configuration.pools[0].picker) == "random"
 

@@ -48,7 +48,7 @@ def checkConfiguration(
             buildProbe(pool.healthCheck, reactor, pool.place.key("health-check"))
         for at, backend in enumerate(pool.backends):
             place = pool.place.key("backends").item(at)
-            checkClientDescription(reactor, backend.connect, place)
+            checkClientDescription(reactor, backend.description, place)
 
 
 def checkStart(reactor: Any, configuration: Configuration, log: Place) -> list[str]:

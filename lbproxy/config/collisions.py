@@ -10,8 +10,7 @@ from ipaddress import ip_address
 
 from attrs import frozen
 
-from ..words.description import Description
-from .hosts import interfaceAndPort
+from ..words.endpoints import ServerDescription
 
 _EVERYWHERE = "::"
 """All addresses of IPv6, and of IPv4 too: Twisted leaves Linux's IPV6_V6ONLY off."""
@@ -35,13 +34,13 @@ class ListeningAddress:
     port: int | None = None
 
     @classmethod
-    def of(cls, text: str) -> ListeningAddress:
+    def of(cls, description: ServerDescription) -> ListeningAddress:
         """The address of a description, whether it is valid or not."""
-        found = interfaceAndPort(text)
-        if found is not None:
-            return cls(_host(found[0]), found[1])
-        path = socketPath(text)
-        return cls(text) if path is None else cls(os.path.abspath(path))
+        if description.interfaceAndPort is not None:
+            interface, port = description.interfaceAndPort
+            return cls(_host(interface), port)
+        path = description.path
+        return cls(description.text if path is None else os.path.abspath(path))
 
     def meets(self, other: ListeningAddress) -> bool:
         """Whether it is impossible to listen on both addresses."""
@@ -55,18 +54,6 @@ class ListeningAddress:
         if _IPV4 in hosts:
             return not any(":" in each for each in hosts - {_EVERYWHERE})
         return _EVERYWHERE in hosts
-
-
-def socketPath(text: str) -> str | None:
-    """The path of a UNIX server endpoint; L{None} for any other description."""
-    try:
-        description = Description.parse(text)
-    except ValueError:
-        return None
-    kind, path, *_ = (*description.positional, "", "")
-    if kind.lower() != "unix":
-        return None
-    return description.named.get("address", path) or None
 
 
 def _host(interface: str) -> str:

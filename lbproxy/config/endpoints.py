@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +21,25 @@ from twisted.internet.interfaces import (
 )
 from twisted.plugin import getPlugins
 
-from ..words.description import Description, withDefault
+from ..words.endpoints import (
+    SERVERS,
+    ClientDescription,
+    EndpointDescription,
+    ServerDescription,
+)
 from .causes import cause
-from .hosts import HostFault, clientHostFault, serverHostFault
+from .hosts import hostFault
 from .place import Place, knownOnes
 from .spellings import likelyClient, likelyServer
 
 _SERVER = Place("server endpoint")
 _CLIENT = Place("client endpoint")
 
-_SERVER_PORT = {"tcp": 1, "tcp6": 1, "ssl": 1, "tls": 2}
-"""The position of a port that is not given by name.  The kind's position is 0."""
-
 _LONGEST_PATH = 107
 """
 The longest path of a UNIX socket in bytes: C{sun_path} of unix(7), less the zero byte
 at its end.
 """
-
-_SERVER_BACKLOG = {"tcp": 3, "tcp6": 2, "unix": 3, "ssl": 7, "tls": 3}
-"""The position of a backlog that is not given by name."""
 
 _HAPROXY = "haproxy"
 _NO_HAPROXY = (
@@ -51,32 +50,36 @@ _NO_HAPROXY = (
 
 
 def serverEndpoint(
-    reactor: Any, text: str, place: Place = _SERVER, backlog: int | None = None
+    reactor: Any,
+    description: ServerDescription,
+    place: Place = _SERVER,
+    backlog: int | None = None,
 ) -> IStreamServerEndpoint:
     """
     Make the Twisted endpoint of a server endpoint description.
 
     @param reactor: The reactor that the endpoint listens with.
-    @param text: A Twisted server endpoint description.
     @param place: Where the description was written.
     @param backlog: The backlog for a kind that has one, unless the description gives
         it.
     @raise ConfigurationError: If the endpoint cannot be made.
     """
-    description = _parsedServer(text, place)
-    _checkHosts(serverHostFault(text), text, place)
-    _checkDirectory(description, text, place)
-    endpoint: IStreamServerEndpoint
-    described = text
+    _checkKind(description, place)
+    _refuse(hostFault(description), description, place)
+    _refuse(_directoryFault(description), description, place)
+    described = description
     if backlog is not None:
         # Twisted's own default is 50.
-        described = withDefault(text, "backlog", backlog, _SERVER_BACKLOG)
-    endpoint = _made(serverFromString, reactor, described, text, place)
-    _checkServer(description, text, place)
+        described = description.withDefault("backlog", backlog)
+    endpoint: IStreamServerEndpoint = _made(reactor, described.text, description, place)
+    # Twisted finds these faults only when it listens.
+    _refuse(_portFault(description, 0) or _pathFault(description), description, place)
     return endpoint
 
 
-def checkServerDescription(reactor: Any, text: str, place: Place = _SERVER) -> None:
+def checkServerDescription(
+    reactor: Any, description: ServerDescription, place: Place = _SERVER
+) -> None:
     """
     Check a server endpoint description, as L{serverEndpoint} does.
 
@@ -85,14 +88,15 @@ def checkServerDescription(reactor: Any, text: str, place: Place = _SERVER) -> N
 
     @raise ConfigurationError: If the endpoint cannot be made.
     """
-    description = _parsedServer(text, place)
-    if _kind(description) == "systemd":
-        _checkSystemd(description, text, place)
+    if description.kind == "systemd":
+        _refuse(_systemdFault(description), description, place)
     else:
-        serverEndpoint(reactor, text, place)
+        serverEndpoint(reactor, description, place)
 
 
-def checkClientDescription(reactor: Any, text: str, place: Place = _CLIENT) -> None:
+def checkClientDescription(
+    reactor: Any, description: ClientDescription, place: Place = _CLIENT
+) -> None:
     """
     Check a client endpoint description.
 
@@ -100,29 +104,28 @@ def checkClientDescription(reactor: Any, text: str, place: Place = _CLIENT) -> N
 
     @raise ConfigurationError: If the endpoint cannot be made.
     """
-    description = _parsed(text, place, likelyClient)
-    _checkHosts(clientHostFault(text), text, place)
-    _made(clientFromString, reactor, text, text, place)
-    _checkClient(description, text, place)
+    _checkKind(description, place)
+    _refuse(hostFault(description), description, place)
+    _made(reactor, description.text, description, place)
+    _refuse(_dialFault(description), description, place)
 
 
-def _parsedServer(text: str, place: Place) -> Description:
-    description = _parsed(text, place, likelyServer)
-    if _kind(description) == _HAPROXY:
-        raise place.refuse(text, _NO_HAPROXY)
-    return description
+def _refuse(fault: object, description: EndpointDescription, place: Place) -> None:
+    """Refuse a description if there is a fault in it."""
+    if fault:
+        raise place.refuse(description.text, str(fault))
 
 
-def _parsed(
-    text: str, place: Place, likely: Callable[[str], str | None]
-) -> Description:
-    try:
-        description = Description.parse(text)
-    except ValueError as error:
-        raise place.refuse(text, str(error)) from None
-    if description.positional[:1] in ((), ("",)):
-        raise place.refuse(text, _kindless(likely(text)))
-    return description
+def _checkKind(description: EndpointDescription, place: Place) -> None:
+    if not description.kind:
+        raise place.refuse(description.text, _kindless(_likely(description)))
+    if isinstance(description, ServerDescription) and description.kind == _HAPROXY:
+        raise place.refuse(description.text, _NO_HAPROXY)
+
+
+def _likely(description: EndpointDescription) -> str | None:
+    serving = isinstance(description, ServerDescription)
+    return (likelyServer if serving else likelyClient)(description.text)
 
 
 def _kindless(spelling: str | None) -> str:
@@ -131,46 +134,30 @@ def _kindless(spelling: str | None) -> str:
     return f"it does not begin with a kind of endpoint{hint}"
 
 
-def _kind(description: Description) -> str:
-    """
-    The kind of an endpoint, in lower case.
-
-    Twisted accepts the kinds of plugins and of clients in any case.  Kinds that it
-    accepts only in lower case it refuses itself.
-    """
-    return description.positional[0].lower() if description.positional else ""
-
-
-_SYSTEMD = re.compile("systemd:", re.IGNORECASE)
 _UNKNOWN_KIND = re.compile(r"Unknown endpoint type: '(.*)'", re.DOTALL)
 
 
 def _made(
-    parse: Callable[[Any, str], Any], reactor: Any, said: str, text: str, place: Place
+    reactor: Any, said: str, description: EndpointDescription, place: Place
 ) -> Any:
+    """Make the endpoint of a description, which says a little more than its text."""
+    serving = isinstance(description, ServerDescription)
     try:
-        return parse(reactor, said)
+        return (serverFromString if serving else clientFromString)(reactor, said)
     except Exception as error:
         # A third party's parser may raise any exception.
         reason = cause(error)
         if unknown := _UNKNOWN_KIND.search(reason):
-            serving = parse is serverFromString
-            spelling = (likelyServer if serving else likelyClient)(text)
             known = knownOnes(_kinds(serving))
             reason = f'unknown kind of endpoint "{unknown[1]}"; {known}'
-            if spelling:
+            if spelling := _likely(description):
                 reason = _kindless(spelling)
-        elif isinstance(error, LookupError) and _SYSTEMD.match(text):
+        elif isinstance(error, LookupError) and description.kind == "systemd":
             reason = "systemd has passed no such descriptor to this process"
-        raise place.refuse(text, reason) from None
+        raise place.refuse(description.text, reason) from None
 
 
-def _checkHosts(fault: HostFault | None, text: str, place: Place) -> None:
-    if fault is not None:
-        raise place.refuse(text, str(fault))
-
-
-def _checkDirectory(description: Description, text: str, place: Place) -> None:
+def _directoryFault(description: ServerDescription) -> str | None:
     """
     Check that the directory of certificates of a C{tls:} endpoint exists.
 
@@ -178,77 +165,62 @@ def _checkDirectory(description: Description, text: str, place: Place) -> None:
     empty.  It treats an empty name as the current directory, and would read all that is
     below it.
     """
-    positional, named = description.positional, description.named
-    if _kind(description) == "tls":
-        for directory in (*positional[1:2], *_some(named, "path")):
-            if not directory or not Path(directory).is_dir():
-                raise place.refuse(text, f'"{directory}" is not a directory')
+    directory = description.argument("path")
+    if description.kind != "tls" or directory is None:
+        return None
+    if directory and Path(directory).is_dir():
+        return None
+    return f'"{directory}" is not a directory'
 
 
-def _checkServer(description: Description, text: str, place: Place) -> None:
-    """Check for faults that Twisted finds only when it listens."""
-    positional, named = description.positional, description.named
-    kind = _kind(description)
-    at = _SERVER_PORT.get(kind)
-    if at is not None:
-        _checkPorts([*positional[at : at + 1], *_some(named, "port")], 0, text, place)
-    if kind == "unix":
-        _checkPath([*positional[1:2], *_some(named, "address")], text, place)
+def _dialFault(description: ClientDescription) -> str | None:
+    """Find a fault that Twisted finds only when it connects."""
+    if fault := _portFault(description, 1) or _pathFault(description):
+        return fault
+    if description.takes("host") and description.argument("host") == "":
+        return "the host is missing"
+    if description.nested is None:
+        return None
+    try:
+        return _dialFault(ClientDescription.parse(description.nested))
+    except ValueError as error:
+        return str(error)
 
 
-def _checkClient(description: Description, text: str, place: Place) -> None:
-    """Check for faults that Twisted finds only when it connects."""
-    kind = _kind(description)
-    arguments = description.positional[1:]
-    named = description.named
-    if kind in ("tcp", "ssl", "tls"):
-        at = 0 if "host" in named else 1
-        ports = [*arguments[at : at + 1], *_some(named, "port")]
-        _checkPorts(ports, 1, text, place)
-        if "" in (*arguments[:1], *_some(named, "host")):
-            raise place.refuse(text, "the host is missing")
-        for inner in _some(named, "endpoint"):
-            _checkClient(_parsed(inner, place, likelyClient), text, place)
-    if kind == "unix":
-        _checkPath([*arguments[:1], *_some(named, "path")], text, place)
+def _portFault(description: EndpointDescription, lowest: int) -> str | None:
+    port = description.argument("port") if description.takes("port") else None
+    if port is None or (port.strip().isdecimal() and lowest <= int(port) <= 65535):
+        return None
+    return f"a port is {lowest} to 65535, not {port}"
 
 
-def _some(named: Mapping[str, str], name: str) -> list[str]:
-    return [named[name]] if name in named else []
+def _pathFault(description: EndpointDescription) -> str | None:
+    path = description.path
+    if path is None:
+        return None
+    if not path:
+        return "the path is missing"
+    if len(path.encode("utf-8", "surrogatepass")) > _LONGEST_PATH:
+        return f"the path of a socket has at most {_LONGEST_PATH} bytes"
+    if path.lstrip()[:1] == "/" != path[0] and not Path(path).parent.is_dir():
+        return "the path begins with a blank, and there is no such directory"
+    return None
 
 
-def _checkPorts(written: Iterable[str], lowest: int, text: str, place: Place) -> None:
-    for port in written:
-        if not port.strip().isdecimal() or not lowest <= int(port) <= 65535:
-            raise place.refuse(text, f"a port is {lowest} to 65535, not {port}")
-
-
-def _checkPath(written: Iterable[str], text: str, place: Place) -> None:
-    for path in written:
-        if not path:
-            raise place.refuse(text, "the path is missing")
-        if len(path.encode("utf-8", "surrogatepass")) > _LONGEST_PATH:
-            reason = f"the path of a socket has at most {_LONGEST_PATH} bytes"
-            raise place.refuse(text, reason)
-        if path.lstrip()[:1] == "/" != path[0] and not Path(path).parent.is_dir():
-            reason = "the path begins with a blank, and there is no such directory"
-            raise place.refuse(text, reason)
-
-
-def _checkSystemd(description: Description, text: str, place: Place) -> None:
-    _, *arguments = description.positional
-    names = ("domain", "index", "name")
-    given = dict(zip(names, arguments, strict=False))
-    unknown = [*arguments[3:], *(key for key in description.named if key not in names)]
+def _systemdFault(description: ServerDescription) -> str | None:
+    names = SERVERS["systemd"].ordered
+    given = {name: description.argument(name) for name in names}
+    beyond = description.positional[1 + len(names) :]
+    unknown = [*beyond, *(name for name in description.named if name not in names)]
     if unknown:
-        raise place.refuse(text, f'"{unknown[0]}" is not known to systemd:')
-    given.update(description.named)
-    if not hasattr(socket, "AF_" + given.get("domain", "")):
-        raise place.refuse(text, "the domain has to be INET, INET6 or UNIX")
-    if ("index" in given) == ("name" in given):
-        raise place.refuse(text, "exactly one of index and name has to be given")
-    if not given.get("index", "0").isdecimal():
-        raise place.refuse(text, "an index is a whole number of 0 or more")
+        return f'"{unknown[0]}" is not known to systemd:'
+    if not hasattr(socket, f"AF_{given['domain'] or ''}"):
+        return "the domain has to be INET, INET6 or UNIX"
+    if (given["index"] is None) == (given["name"] is None):
+        return "exactly one of index and name has to be given"
+    if not (given["index"] or "0").isdecimal():
+        return "an index is a whole number of 0 or more"
+    return None
 
 
 def _kinds(serving: bool) -> set[str]:

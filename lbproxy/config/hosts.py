@@ -7,50 +7,20 @@ Twisted accepts any text as a host, and finds a fault only when it connects or l
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from attrs import evolve, frozen
 from twisted.internet.abstract import isIPv6Address
 
-from ..words.description import Field, fieldsOf, written
+from ..words.description import Field, written
+from ..words.endpoints import ClientDescription, EndpointDescription
 
 _PLAIN = "a host is written without blanks and brackets"
 _COLONS = "each colon of an IPv6 address needs a backslash before it"
 _NAMED = "the host of tls: is the name in the certificate, not an IPv6 address"
 
-_BY_NAME = 0
-"""Stands for a position: the field is given by name only."""
-
-
-@frozen
-class _Kind:
-    """
-    Where the descriptions of one kind of endpoint have their port and their hosts.
-
-    @ivar port: The position of the port.
-    @ivar hosts: The names of the fields that hold a host, each with its position.
-    @ivar takesNames: Whether its C{host} cannot be an IPv6 address.
-    """
-
-    port: int
-    hosts: Mapping[str, int]
-    takesNames: bool = False
-
-
-_CLIENTS = {
-    "tcp": _Kind(2, {"host": 1, "bindAddress": _BY_NAME}),
-    "ssl": _Kind(2, {"host": 1, "bindAddress": _BY_NAME}),
-    "tls": _Kind(2, {"host": 1, "bindAddress": 4}, takesNames=True),
-}
-_SERVERS = {
-    "tcp": _Kind(1, {"interface": 2}),
-    "tcp6": _Kind(1, {"interface": 3}),
-    "ssl": _Kind(1, {"interface": 5}),
-    "tls": _Kind(2, {"interface": 4}),
-}
-
-_NESTED = 8
-"""The position of the endpoint that C{tls:} wraps."""
+_HOSTS = ("host", "bindAddress", "interface")
+"""The arguments of endpoints that hold a host."""
 
 
 @frozen
@@ -70,98 +40,36 @@ class HostFault:
         return f"{self.reason}: '{self.spelling}'" if self.spelling else self.reason
 
 
-def clientHostFault(text: str) -> HostFault | None:
+def hostFault(description: EndpointDescription) -> HostFault | None:
     """
-    Find the fault in a host of a client endpoint.
+    Find the fault in a host of an endpoint.
 
-    @param text: A description.
-    @return: L{None} if there is no fault, or if the description cannot be parsed.
-    """
-    try:
-        fields = fieldsOf(text)
-    except ValueError:
-        return None
-    if fault := _fault(fields, _CLIENTS):
-        return fault
-    return _nestedFault(fields) if _kindOf(fields) == "tls" else None
-
-
-def serverHostFault(text: str) -> HostFault | None:
-    """
-    Find the fault in the interface of a server endpoint.
-
-    @param text: A description that can be parsed.
     @return: L{None} if there is no fault.
     """
-    return _fault(fieldsOf(text), _SERVERS)
-
-
-def dialledHost(text: str) -> str | None:
-    """
-    The host that a client endpoint connects to, if its kind has one.
-
-    @param text: A description that can be parsed.
-    """
-    fields = fieldsOf(text)
-    kind = _CLIENTS.get(_kindOf(fields))
-    if kind is None:
-        return None
-    nested = _index(fields, "endpoint", _NESTED) if kind.takesNames else None
-    if nested is not None:
-        return dialledHost(fields[nested][1])
-    at = _index(fields, "host", kind.hosts["host"])
-    return None if at is None else fields[at][1]
-
-
-def interfaceAndPort(text: str) -> tuple[str, int] | None:
-    """
-    The interface and the port that a server endpoint listens on.
-
-    @param text: A description, valid or not.
-    @return: The interface is empty for all of IPv4.  L{None} if the description is not
-        valid, or its kind has no port.
-    """
-    try:
-        fields = fieldsOf(text)
-        kind = _SERVERS[_kindOf(fields)]
-        port = _index(fields, "port", kind.port)
-        at = _index(fields, "interface", kind.hosts["interface"])
-        default = "::" if kind is _SERVERS["tcp6"] else ""
-        number = int(fields[port][1]) if port is not None else -1
-    except (KeyError, ValueError):
-        return None
-    return (default if at is None else fields[at][1]), number
-
-
-def _fault(fields: list[Field], kinds: Mapping[str, _Kind]) -> HostFault | None:
-    kind = kinds.get(_kindOf(fields))
-    if kind is None:
-        return None
-    for name, position in kind.hosts.items():
-        at = _index(fields, name, position)
-        if at is not None and (fault := _hostFault(fields, at, kind, name)):
+    for name in _HOSTS:
+        at = description.index(name) if description.takes(name) else None
+        if at is not None and (fault := _faultAt(description, at, name)):
             return fault
+    if isinstance(description, ClientDescription) and description.nested is not None:
+        return _nestedFault(description)
     return None
 
 
-def _hostFault(
-    fields: list[Field], at: int, kind: _Kind, name: str
-) -> HostFault | None:
+def _faultAt(description: EndpointDescription, at: int, name: str) -> HostFault | None:
     """Find the fault in the host that begins at this field."""
+    fields = description.fields
     called, host = fields[at]
-    portFollows = (
-        _index(fields, "port", _BY_NAME) is None
-        and _index(fields[:at], "port", _portAt(fields, kind)) is None
-    )
+    port = description.index("port")
+    portFollows = port is None or (port > at and fields[port][0] is None)
     end, bare = _meant(fields, at, portFollows)
     if not _isPlain(bare) or (host and not bare):
         return HostFault(_PLAIN)
-    right = [(called, bare)]
+    right: list[Field] = [(called, bare)]
     if portFollows and end == len(fields) and end > at + 1:
         right.append((None, "PORT"))
-    if kind.takesNames and name == "host" and isIPv6Address(bare):
+    if name == "host" and description.kind == "tls" and isIPv6Address(bare):
         named = [*fields[:at], (called, "NAME"), *right[1:], *fields[end:]]
-        return HostFault(_NAMED, _around(named, bare, kind))
+        return HostFault(_NAMED, _around(named, bare))
     if end > at + 1:
         return HostFault(_COLONS, _replaced(fields, at, end, right))
     if not _isLookedUp(bare):
@@ -171,7 +79,7 @@ def _hostFault(
     return None
 
 
-def _meant(fields: list[Field], at: int, portFollows: bool) -> tuple[int, str]:
+def _meant(fields: Sequence[Field], at: int, portFollows: bool) -> tuple[int, str]:
     """
     Find the host that was most likely meant, beginning at the field C{at}.
 
@@ -197,45 +105,30 @@ def _meant(fields: list[Field], at: int, portFollows: bool) -> tuple[int, str]:
     return at + 1, single
 
 
-def _around(fields: list[Field], address: str, kind: _Kind) -> str:
-    """The description, with an inner endpoint that connects to the address."""
-    if _index(fields, "endpoint", _NESTED) is not None:
-        return written(fields)
-    port = _index(fields, "port", _portAt(fields, kind))
-    number = "PORT" if port is None else fields[port][1]
-    nested = written([(None, "tcp"), (None, address), (None, number)])
+def _around(fields: Sequence[Field], address: str) -> str:
+    """The description of a C{tls:} endpoint that connects to the address."""
+    outer = ClientDescription(written(fields), tuple(fields))
+    if outer.nested is not None:
+        return outer.text
+    port = outer.argument("port") or "PORT"
+    nested = written([(None, "tcp"), (None, address), (None, port)])
     return written([*fields, ("endpoint", nested)])
 
 
-def _portAt(fields: list[Field], kind: _Kind) -> int:
-    """The position of the port, which is one less if the host is given by name."""
-    return kind.port - (_index(fields, "host", _BY_NAME) is not None)
-
-
-def _nestedFault(fields: list[Field]) -> HostFault | None:
+def _nestedFault(description: ClientDescription) -> HostFault | None:
     """Find the fault in the endpoint that C{tls:} wraps."""
-    at = _index(fields, "endpoint", _NESTED)
+    at = description.index("endpoint")
     if at is None:
         return None
-    name, nested = fields[at]
-    fault = clientHostFault(nested)
+    name, nested = description.fields[at]
+    try:
+        fault = hostFault(ClientDescription.parse(nested))
+    except ValueError:
+        return None  # That fault is found when the endpoint is made.
     if fault is None or fault.spelling is None:
         return fault
     right = [(name, fault.spelling)]
-    return evolve(fault, spelling=_replaced(fields, at, at + 1, right))
-
-
-def _kindOf(fields: list[Field]) -> str:
-    return next((value.lower() for name, value in fields if name is None), "")
-
-
-def _index(fields: list[Field], name: str, position: int) -> int | None:
-    """The index of a field, or L{None} if it is not given."""
-    named = [at for at, field in enumerate(fields) if field[0] == name]
-    unnamed = [at for at, field in enumerate(fields) if field[0] is None]
-    if named:
-        return named[0]
-    return unnamed[position] if _BY_NAME < position < len(unnamed) else None
+    return evolve(fault, spelling=_replaced(description.fields, at, at + 1, right))
 
 
 def _bare(host: str) -> str:
@@ -275,6 +168,8 @@ def _isIPv4Address(host: str) -> bool:
     return True
 
 
-def _replaced(fields: list[Field], start: int, end: int, right: list[Field]) -> str:
+def _replaced(
+    fields: Sequence[Field], start: int, end: int, right: Sequence[Field]
+) -> str:
     """The description with the fields from C{start} to C{end} replaced."""
     return written([*fields[:start], *right, *fields[end:]])

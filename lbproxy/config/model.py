@@ -19,6 +19,7 @@ from ..proxy.dialer import DialOptions
 from ..proxy.policy import SessionOptions
 from ..words.backend import Backend
 from ..words.description import Description
+from ..words.endpoints import ServerDescription, parseClient, parseServer
 from ..words.options import REQUIRED, Unset, declared, option
 from ..words.units import formatDuration, parseDuration
 from ..words.values import oneOf, plainName, text, wholeNumber
@@ -84,10 +85,10 @@ def _backend(written: object, place: Place) -> Backend:
     """Read a backend: its description alone, or a table of L{BACKEND}."""
     if isinstance(written, str):
         # A description alone means a table with no other key.
-        readAt(text("an endpoint description"), written, place)
+        readAt(parseClient, written, place)
         written = {"connect": written}
     backend = Backend(**BACKEND.read(written, place))
-    if backend.bind and not backend.canBind:
+    if backend.bind and not backend.description.takes("bindAddress"):
         reason = "only tcp:, ssl: and tls: endpoints connect from an address"
         raise place.key("bind").refuse(backend.bind, reason)
     return backend
@@ -147,11 +148,9 @@ class ListenerConfiguration:
             plainName, Unset("its first description"), "What logs call it."
         )
     )
-    listen: tuple[str, ...] = field(
+    listen: tuple[ServerDescription, ...] = field(
         metadata=declared(
-            oneOrListOf(
-                text('a Twisted server endpoint description such as "tcp:8080"')
-            ),
+            oneOrListOf(parseServer),
             REQUIRED,
             "Twisted server endpoint descriptions: one, or a list.",
         )

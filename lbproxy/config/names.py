@@ -16,7 +16,6 @@ from attrs import frozen
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 
 from .causes import cause
-from .hosts import dialledHost
 from .model import Configuration
 from .place import Place
 
@@ -53,7 +52,7 @@ def namedHosts(configuration: Configuration) -> list[NamedHost]:
     found = []
     for pool in configuration.pools:
         for at, backend in enumerate(pool.backends):
-            host = dialledHost(backend.connect)
+            host = backend.description.host
             if host and not isIPAddress(host) and not isIPv6Address(host):
                 place = pool.place.key("backends").item(at)
                 found.append(NamedHost(host, backend.connect, place))

@@ -13,10 +13,8 @@ import socket
 import stat
 from collections.abc import Iterator
 
-from ..words.description import Description
+from ..words.endpoints import ServerDescription
 from .causes import cause
-from .collisions import socketPath
-from .hosts import interfaceAndPort
 from .model import Configuration
 from .place import Place
 
@@ -58,16 +56,16 @@ def _checkFile(path: str, place: Place) -> Iterator[str]:
         yield _unchecked(path, place, "this user may not write to it")
 
 
-def _checkListening(text: str, place: Place) -> Iterator[str]:
-    path = socketPath(text)
-    address = interfaceAndPort(text)
+def _checkListening(listen: ServerDescription, place: Place) -> Iterator[str]:
+    path, text = listen.path, listen.text
+    address = listen.interfaceAndPort
     if path is not None:
         yield from _checkDirectory(path, text, place)
         if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
             raise place.refuse(text, "the file is not a socket")
     elif address is not None:
         yield from _checkAddress(*address, text, place)
-    elif Description.parse(text).positional[0].lower() == "systemd":
+    elif listen.kind == "systemd":
         yield _unchecked(text, place, "systemd hands it over at the start")
 
 

@@ -110,7 +110,7 @@ def _listener(
         _requirePool(route.pool, poolNames, where)
     return made(
         ListenerConfiguration,
-        {"name": values["listen"][0], **values, "pool": pool},
+        {"name": values["listen"][0].text, **values, "pool": pool},
     )
 
 
@@ -121,7 +121,7 @@ def _requirePool(pool: str, poolNames: Sequence[str], place: Place) -> None:
 
 def _requireSocket(values: Mapping[str, Any]) -> None:
     """Refuse the keys of a UNIX socket for a listener that has none."""
-    if any(listen.startswith("unix:") for listen in values["listen"]):
+    if any(listen.kind == "unix" for listen in values["listen"]):
         return
     for key, attribute in ("owner", "socketOwner"), ("group", "socketGroup"):
         if values.get(attribute) is not None:
@@ -134,14 +134,14 @@ def _requireApart(listeners: Iterable[ListenerConfiguration]) -> None:
     seen: dict[int | None, list[tuple[ListeningAddress, str]]] = {}
     for listener in listeners:
         for listen in listener.listen:
-            address = ListeningAddress.of(listen)
+            address, text = ListeningAddress.of(listen), listen.text
             others = seen.setdefault(address.port, [])
-            for other, text in others:
+            for other, spelling in others:
                 if address.meets(other):
-                    by = "" if text == listen else f', by "{text}"'
+                    by = "" if spelling == text else f', by "{spelling}"'
                     reason = f"this is listened on already{by}"
-                    raise listener.place.key("listen").refuse(listen, reason)
-            others.append((address, listen))
+                    raise listener.place.key("listen").refuse(text, reason)
+            others.append((address, text))
 
 
 def _requireDistinct(found: Iterable[tuple[str, Place]], reason: str) -> None:

@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 
 from ..balance.checks import CheckOptions
 from ..words.backend import Backend
-from ..words.description import Description, written
+from ..words.description import written
 from ..words.options import Option, declared, option, optionsOf
 from ..words.units import moreThanNone
 from ..words.values import text, wholeNumber
@@ -150,12 +150,10 @@ class HealthCheckOptions:
 
 def placeOf(backend: Backend) -> tuple[str, str]:
     """The host and the port of a backend, each empty if it has none."""
-    described = Description.parse(backend.connect)
-    kind, *positional = described.positional or ("",)
-    if kind.lower() not in ("tcp", "tls", "ssl") or "endpoint" in described.named:
+    described = backend.description
+    if described.nested is not None or not described.takes("host"):
         return "", ""
-    given = {**dict(zip(("host", "port"), positional, strict=False)), **described.named}
-    return given.get("host", ""), given.get("port", "")
+    return described.argument("host") or "", described.argument("port") or ""
 
 
 @frozen(kw_only=True)

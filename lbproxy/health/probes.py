@@ -19,7 +19,6 @@ from zope.interface import implementer
 from ..interfaces import IHealthProbe
 from ..proxy.dialer import Way, wayOf, wayTo
 from ..words.backend import Backend
-from ..words.description import Description, withDefault
 from .contact import CancelTroubles, CheckFailed, Contact, Dialogue, Silence
 from .options import ExchangeOptions, HttpOptions, Statuses, placeOf, statusText
 
@@ -82,10 +81,9 @@ class TlsProbe(ContactProbe):
         super().__init__(reactor, lambda backend: Silence())
 
     def _way(self, backend: Backend) -> Way:
-        if Description.parse(backend.connect).positional[0].lower() in ("tls", "ssl"):
+        if backend.description.kind in ("tls", "ssl"):
             return super()._way(backend)
-        kinds = {"tcp": 3, "unix": 2}
-        patient = withDefault(backend.endpoint, "timeout", _PATIENCE, kinds)
+        patient = backend.endpoint.withDefault("timeout", _PATIENCE).text
         creator = _AnyCertificate(placeOf(backend)[0])
         endpoint = wrapClientTLS(creator, clientFromString(self._reactor, patient))
         return wayOf(endpoint, _TROUBLES)

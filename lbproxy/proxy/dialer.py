@@ -25,18 +25,12 @@ from ..streams.socketoptions import tune
 from ..streams.stream import Stream
 from ..streams.transports import TransportStream
 from ..words.backend import Member
-from ..words.description import Description, withDefault
+from ..words.endpoints import ClientDescription
 from ..words.options import option
 from ..words.units import moreThanNone
 from ..words.values import wholeNumber
 from .capacity import SHORTAGES
 from .pluginerrors import PluginErrors
-
-_OWN_TIMEOUT = {"tcp": 3, "unix": 2, "ssl": 3, "tls": 3}
-"""
-The client endpoints that have a default timeout, each with the position of the
-timeout in its description.
-"""
 
 
 @frozen
@@ -65,8 +59,11 @@ class DialOptions:
     )
 
 
-_DIRECT = {"host", "port", "timeout", "bindAddress"}
-"""The arguments of C{tcp:} endpoints that connectTCP is given without an endpoint."""
+_DIRECT = {"tcp": ("host", "port", "timeout", "bindAddress"), "unix": ("path",)}
+"""
+The endpoints that are connected to without Twisted's endpoint of that kind, each with
+the arguments that it may have.
+"""
 
 
 class DialTimeout(Exception):
@@ -244,31 +241,28 @@ class Dialer:
         return dial
 
 
-def wayTo(reactor: Any, description: str, timeout: float, errors: Tells) -> Way:
+def wayTo(
+    reactor: Any, description: ClientDescription, timeout: float, errors: Tells
+) -> Way:
     """
     Return the function that connects to a backend.
 
-    @param description: A Twisted client endpoint description.
     @param timeout: Seconds that a dial may take.
     @param errors: Logs it if a dial cannot be cancelled.
     @raise Exception: What Twisted's parsers raise, if there is no such endpoint.
     """
-    parsed = Description.parse(description)
-    kind, *positional = parsed.positional
-    if kind == "tcp" and set(parsed.named) <= _DIRECT:
-        fields = {
-            **dict(zip(("host", "port"), positional, strict=False)),
-            **parsed.named,
-        }
-        if len(fields) == len(positional) + len(parsed.named) and _isAddress(fields):
-            return _directTCP(reactor, fields)
-    if kind == "unix" and len(positional) == 1 and not parsed.named:
-        return _directUNIX(reactor, positional[0])
+    known = _DIRECT.get(description.kind, ())
+    fields = {name: description.argument(name) for name in known}
+    given = {name: value for name, value in fields.items() if value is not None}
+    if len(given) == len(description.fields) - 1:  # The kind is a field too.
+        if description.kind == "tcp" and _isAddress(given):
+            return _directTCP(reactor, given)
+        if description.kind == "unix" and given:
+            return _directUNIX(reactor, given["path"])
     # Twisted's default timeout, 30 seconds, would end a dial that may take
     # longer.
-    seconds = math.ceil(timeout) + 1
-    description = withDefault(description, "timeout", seconds, _OWN_TIMEOUT)
-    return wayOf(clientFromString(reactor, description), errors)
+    patient = description.withDefault("timeout", math.ceil(timeout) + 1)
+    return wayOf(clientFromString(reactor, patient.text), errors)
 
 
 def wayOf(endpoint: Any, errors: Tells) -> Way:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cached_property
 from ipaddress import ip_address
 from typing import Any
 
 from attrs import define, field, frozen
 
-from .description import withDefault
+from .endpoints import ClientDescription, parseClient
 from .options import REQUIRED, Unset, declared, option
-from .values import boolean, oneOf, plainName, text, wholeNumber
+from .values import boolean, oneOf, plainName, wholeNumber
 
 parseWeight = wholeNumber(1, 65535)
 parseState = oneOf("ready", "drain", "maintenance")
-
-_BINDING = {"tcp": 3, "ssl": 3, "tls": 4}
-"""The client endpoints that take a local address, each with its position."""
 
 
 def _localAddress(written: object) -> str:
@@ -50,7 +48,7 @@ class Backend:
 
     connect: str = field(
         metadata=declared(
-            text('a Twisted client endpoint description such as "tcp:127.0.0.1:9001"'),
+            lambda given: parseClient(given).text,
             REQUIRED,
             "Where it is: a Twisted client endpoint description.",
         )
@@ -91,18 +89,25 @@ class Backend:
         except ValueError as error:
             raise ValueError(f"weight = {self.weight}: {error}") from None
 
-    @property
-    def endpoint(self) -> str:
-        """The description to connect with: C{connect}, from C{bind} if that is set."""
-        if not self.bind:
-            return self.connect
-        local = self.bind.replace(":", "\\:")
-        return withDefault(self.connect, "bindAddress", local, _BINDING)
+    @cached_property
+    def description(self) -> ClientDescription:
+        """
+        C{connect}, parsed.
+
+        @raise ValueError: With one line that says what is wrong with it.
+        """
+        return ClientDescription.parse(self.connect)
 
     @property
-    def canBind(self) -> bool:
-        """Whether its kind of endpoint can be told where to connect from."""
-        return self.connect.partition(":")[0].lower() in _BINDING
+    def endpoint(self) -> ClientDescription:
+        """
+        The description to connect with: C{connect}, from C{bind} if that is set.
+
+        @raise ValueError: As for L{description}.
+        """
+        if not self.bind:
+            return self.description
+        return self.description.withDefault("bindAddress", self.bind)
 
     def __str__(self) -> str:
         return self.name

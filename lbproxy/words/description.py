@@ -8,6 +8,7 @@ Twisted's own parser is private.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Self
 
 from attrs import field, frozen
 
@@ -20,16 +21,15 @@ class Description:
     """
     A description that has been parsed.
 
-    @ivar positional: The fields without an equals sign.  The first is the kind of
-        endpoint, or the name of the picker.
-    @ivar named: The fields that are written C{name=value}.
+    @ivar text: As it was written.
+    @ivar fields: Its fields, in order.
     """
 
-    positional: tuple[str, ...]
-    named: Mapping[str, str] = field(factory=dict)
+    text: str
+    fields: tuple[Field, ...] = field(eq=False, repr=False)
 
     @classmethod
-    def parse(cls, text: str) -> Description:
+    def parse(cls, text: str) -> Self:
         """
         Parse a description.
 
@@ -37,16 +37,28 @@ class Description:
 
         @raise ValueError: With one line that says what is wrong with it.
         """
-        positional: list[str] = []
-        named: dict[str, str] = {}
-        for name, value in fieldsOf(text):
-            if name is None:
-                positional.append(value)
-            elif name in named:
+        fields = fieldsOf(text)
+        names = [name for name, _ in fields if name is not None]
+        for name in names:
+            if names.count(name) > 1:
                 raise ValueError(f'"{name}" is given twice')
-            else:
-                named[name] = value
-        return cls(tuple(positional), named)
+        return cls(text, tuple(fields))
+
+    @property
+    def positional(self) -> tuple[str, ...]:
+        """
+        The values of the fields without an equals sign.  The first is the kind of
+        endpoint, or the name of the picker.
+        """
+        return tuple(value for name, value in self.fields if name is None)
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        """The fields that are written C{name=value}."""
+        return {name: value for name, value in self.fields if name is not None}
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def fieldsOf(text: str) -> list[Field]:
@@ -85,22 +97,6 @@ def written(fields: Iterable[Field]) -> str:
         else f"{_escaped(name, _SPECIAL + '=')}={_escaped(value, _SPECIAL)}"
         for name, value in fields
     )
-
-
-def withDefault(text: str, name: str, value: object, kinds: Mapping[str, int]) -> str:
-    """
-    Add an argument to a description, if its kind takes it and it is not given.
-
-    @param text: A description that can be parsed.
-    @param kinds: The kinds that take the argument, each with its position; the kind
-        itself is at 0.
-    """
-    description = Description.parse(text)
-    kind = description.positional[0].lower() if description.positional else ""
-    # A kind that is not in the table does not take the argument.
-    if name in description.named or len(description.positional) > kinds.get(kind, -1):
-        return text
-    return f"{text}:{name}={value}"
 
 
 _SPECIAL = "\\:"

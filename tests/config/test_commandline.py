@@ -76,7 +76,10 @@ def test_withoutBackendsThereIsRoomForTheDemo() -> None:
             ["tcp:a:1", ""],
             "random",
             "none",
-            '--backend: "": expected an endpoint description',
+            (
+                '--backend: "": expected a Twisted client endpoint description such as '
+                '"tcp:127.0.0.1:9001"'
+            ),
         ),
         (
             ["tcp:1"],

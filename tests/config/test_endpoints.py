@@ -13,12 +13,9 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from zope.interface.verify import verifyObject
 
-from lbproxy.config.endpoints import (
-    checkClientDescription,
-    checkServerDescription,
-    serverEndpoint,
-)
 from lbproxy.config.place import ConfigurationError, Place
+
+from .described import checkClient, checkServer, makeServer
 
 LISTEN = Place("lb.toml", "listener.web.listen")
 CONNECT = Place("lb.toml", "pool.web.backends[0]")
@@ -40,8 +37,8 @@ CONNECT = Place("lb.toml", "pool.web.backends[0]")
 def test_goodServer(text: str, tmp_path: Path) -> None:
     """All that Twisted can listen on, lbproxy can."""
     text = text.replace("DIRECTORY", str(tmp_path))
-    checkServerDescription(MemoryReactorClock(), text)
-    endpoint = serverEndpoint(MemoryReactorClock(), text)
+    checkServer(MemoryReactorClock(), text)
+    endpoint = makeServer(MemoryReactorClock(), text)
     assert verifyObject(IStreamServerEndpoint, endpoint)
 
 
@@ -62,7 +59,7 @@ def test_goodServer(text: str, tmp_path: Path) -> None:
 )
 def test_goodClient(text: str) -> None:
     """All that Twisted can connect to, lbproxy can."""
-    checkClientDescription(MemoryReactorClock(), text)
+    checkClient(MemoryReactorClock(), text)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +115,7 @@ def test_badServer(text: str, reason: str, tmp_path: Path) -> None:
     """The key, the description and the cause are named, in words of the file."""
     text = text.replace("DIRECTORY", str(tmp_path)).replace("PEM", "/dev/null")
     with pytest.raises(ConfigurationError) as raised:
-        checkServerDescription(MemoryReactorClock(), text, LISTEN)
+        checkServer(MemoryReactorClock(), text, LISTEN)
     assert str(raised.value) == str(LISTEN.refuse(text, reason))
 
 
@@ -161,7 +158,7 @@ def test_badServer(text: str, reason: str, tmp_path: Path) -> None:
 def test_badClient(text: str, reason: str) -> None:
     """The key, the description and the cause are named, in words of the file."""
     with pytest.raises(ConfigurationError) as raised:
-        checkClientDescription(MemoryReactorClock(), text, CONNECT)
+        checkClient(MemoryReactorClock(), text, CONNECT)
     assert str(raised.value) == str(CONNECT.refuse(text, reason))
 
 
@@ -182,7 +179,7 @@ def test_haproxyIsRefused(text: str) -> None:
     Twisted's own reader of PROXY headers loses what comes after the client's
     end of stream; whoever asks for it is told what will take its place.
     """
-    for check in (checkServerDescription, serverEndpoint):
+    for check in (checkServer, makeServer):
         with pytest.raises(ConfigurationError) as raised:
             check(MemoryReactorClock(), text, LISTEN)
         assert str(raised.value) == str(
@@ -199,7 +196,7 @@ def test_haproxyIsRefused(text: str) -> None:
 def test_unknownKindOfServer(text: str) -> None:
     """Who forgot the kind, as older tools allowed, sees which there are."""
     with pytest.raises(ConfigurationError) as raised:
-        checkServerDescription(MemoryReactorClock(), text)
+        checkServer(MemoryReactorClock(), text)
     kind = text.split(":")[0]
     known = f'unknown kind of endpoint "{kind}"; known: '
     line = str(raised.value)
@@ -214,7 +211,7 @@ def test_unknownKindOfServer(text: str) -> None:
 def test_kindsOnlyForListening(text: str) -> None:
     """What can only listen is not offered for a backend."""
     with pytest.raises(ConfigurationError) as raised:
-        checkClientDescription(MemoryReactorClock(), text)
+        checkClient(MemoryReactorClock(), text)
     listed = str(raised.value).partition("; known: ")[2].split(", ")
     assert {"ssl", "tcp", "tls", "unix"} <= set(listed)
     assert not {"tcp6", "systemd"} & set(listed)
@@ -223,9 +220,9 @@ def test_kindsOnlyForListening(text: str) -> None:
 @pytest.mark.parametrize("text", ["systemd:INET:0", "SYSTEMD:INET6:name=web"])
 def test_systemdIsCheckedWithoutItsDescriptors(text: str) -> None:
     """A configuration can be checked by hand that only systemd can start."""
-    checkServerDescription(MemoryReactorClock(), text)
+    checkServer(MemoryReactorClock(), text)
     with pytest.raises(ConfigurationError) as raised:
-        serverEndpoint(MemoryReactorClock(), text, LISTEN)
+        makeServer(MemoryReactorClock(), text, LISTEN)
     assert str(raised.value) == (
         f'lb.toml: listener.web.listen = "{text}": systemd has passed no such '
         "descriptor to this process"
@@ -236,8 +233,8 @@ def test_systemdIsCheckedWithoutItsDescriptors(text: str) -> None:
 def test_blankBeforeAPath(named: bool) -> None:
     """A blank makes an absolute path a relative one, where there is nothing."""
     for check, place, key in (
-        (checkClientDescription, CONNECT, "path="),
-        (checkServerDescription, LISTEN, "address="),
+        (checkClient, CONNECT, "path="),
+        (checkServer, LISTEN, "address="),
     ):
         text = f"unix:{key if named else ''} /run/web.sock"
         with pytest.raises(ConfigurationError) as raised:
@@ -250,8 +247,8 @@ def test_directoryThatBeginsWithABlank(tmp_path: Path) -> None:
     """Where there is such a directory, it is what was meant."""
     with chdir(tmp_path):
         Path(" ").mkdir()
-        checkServerDescription(MemoryReactorClock(), "unix: /web.sock")
-        checkClientDescription(MemoryReactorClock(), "unix: web.sock")
+        checkServer(MemoryReactorClock(), "unix: /web.sock")
+        checkClient(MemoryReactorClock(), "unix: web.sock")
 
 
 def test_whatIsNoCertificate(tmp_path: Path) -> None:
@@ -259,7 +256,7 @@ def test_whatIsNoCertificate(tmp_path: Path) -> None:
     file = tmp_path / "key.pem"
     file.write_text("not a key")
     with pytest.raises(ConfigurationError) as raised:
-        checkServerDescription(MemoryReactorClock(), f"ssl:443:privateKey={file}")
+        checkServer(MemoryReactorClock(), f"ssl:443:privateKey={file}")
     assert "the certificate or the key cannot be read" in str(raised.value)
 
 
@@ -270,7 +267,7 @@ def test_whatIsNoCertificate(tmp_path: Path) -> None:
 def test_backlogReachesTheKernel(text: str, backlog: int) -> None:
     """The number arrives where the port is made."""
     reactor = MemoryReactorClock()
-    serverEndpoint(reactor, text, LISTEN, backlog=9).listen(Factory())
+    makeServer(reactor, text, LISTEN, backlog=9).listen(Factory())
     ((_, _, asked, _),) = reactor.tcpServers
     assert asked == backlog
 
@@ -286,6 +283,6 @@ _KINDS = ["tcp:", "tcp6:", "unix:", "ssl:", "tls:x", "systemd:", "haproxy:", "x:
 @given(st.sampled_from(_KINDS), _PARTS)
 def test_junkRaisesNothingElse(kind: str, rest: str) -> None:
     """No description makes Twisted's parsers raise anything else."""
-    for check in (checkServerDescription, checkClientDescription):
+    for check in (checkServer, checkClient):
         with suppress(ConfigurationError):
             check(MemoryReactorClock(), kind + rest)

@@ -163,7 +163,13 @@ def test_badPool(pool: str, line: str) -> None:
         ("[]", " = []: expected a list of at least one"),
         ('"tcp:a:1"', ' = "tcp:a:1": expected a list of at least one'),
         ("[1]", "[0] = 1: expected a table, [[pool.NAME.backends]]"),
-        ('[""]', '[0] = "": expected an endpoint description'),
+        (
+            '[""]',
+            (
+                '[0] = "": expected a Twisted client endpoint description such as '
+                '"tcp:127.0.0.1:9001"'
+            ),
+        ),
         ('["a", {}]', "[1].connect: this key is required"),
         ('[{ name = "a" }]', "[0].connect: this key is required"),
         (

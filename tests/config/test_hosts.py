@@ -7,12 +7,9 @@ from collections.abc import Callable
 import pytest
 from twisted.internet.testing import MemoryReactorClock
 
-from lbproxy.config.endpoints import (
-    checkClientDescription,
-    checkServerDescription,
-    serverEndpoint,
-)
 from lbproxy.config.place import ConfigurationError, Place
+
+from .described import checkClient, checkServer, makeServer
 
 LISTEN = Place("lb.toml", "listener.web.listen")
 CONNECT = Place("lb.toml", "pool.web.backends[0]")
@@ -54,7 +51,7 @@ def refusal(check: Callable[..., object], text: str, place: Place) -> str:
 )
 def test_goodClientHost(text: str) -> None:
     """What can be connected to is left as it is."""
-    checkClientDescription(MemoryReactorClock(), text)
+    checkClient(MemoryReactorClock(), text)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +68,7 @@ def test_goodClientHost(text: str) -> None:
 )
 def test_goodInterface(text: str) -> None:
     """What can be listened on is left as it is."""
-    checkServerDescription(MemoryReactorClock(), text)
+    checkServer(MemoryReactorClock(), text)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +103,8 @@ def test_goodInterface(text: str) -> None:
 def test_hostWithBlanksOrBrackets(text: str, spelling: str) -> None:
     """No resolver finds such a host; the right spelling is shown."""
     line = str(CONNECT.refuse(text, f"{PLAIN}: '{spelling}'"))
-    assert refusal(checkClientDescription, text, CONNECT) == line
-    checkClientDescription(MemoryReactorClock(), spelling)
+    assert refusal(checkClient, text, CONNECT) == line
+    checkClient(MemoryReactorClock(), spelling)
 
 
 @pytest.mark.parametrize(
@@ -123,9 +120,7 @@ def test_hostWithBlanksOrBrackets(text: str, spelling: str) -> None:
 )
 def test_hostThatNobodyCanGuess(text: str) -> None:
     """Where it is not clear what was meant, nothing is suggested."""
-    assert refusal(checkClientDescription, text, CONNECT) == str(
-        CONNECT.refuse(text, PLAIN)
-    )
+    assert refusal(checkClient, text, CONNECT) == str(CONNECT.refuse(text, PLAIN))
 
 
 @pytest.mark.parametrize(
@@ -141,9 +136,9 @@ def test_hostThatNobodyCanGuess(text: str) -> None:
 def test_interfaceWithBlanksOrBrackets(text: str, spelling: str) -> None:
     """No socket can be bound to it; the right spelling is shown."""
     line = str(LISTEN.refuse(text, f"{PLAIN}: '{spelling}'"))
-    assert refusal(checkServerDescription, text, LISTEN) == line
-    assert refusal(serverEndpoint, text, LISTEN) == line
-    checkServerDescription(MemoryReactorClock(), spelling)
+    assert refusal(checkServer, text, LISTEN) == line
+    assert refusal(makeServer, text, LISTEN) == line
+    checkServer(MemoryReactorClock(), spelling)
 
 
 @pytest.mark.parametrize(
@@ -180,15 +175,15 @@ def test_interfaceWithBlanksOrBrackets(text: str, spelling: str) -> None:
 def test_hostWithBareColons(text: str, spelling: str) -> None:
     """Whoever writes an IPv6 address as everywhere else sees how it is here."""
     line = str(CONNECT.refuse(text, f"{COLONS}: '{spelling}'"))
-    assert refusal(checkClientDescription, text, CONNECT) == line
-    checkClientDescription(MemoryReactorClock(), spelling)
+    assert refusal(checkClient, text, CONNECT) == line
+    checkClient(MemoryReactorClock(), spelling)
 
 
 @pytest.mark.parametrize("text", ["tcp:[::1]", "tcp:::1", "tcp:host=::1"])
 def test_hostWithBareColonsAndNoPort(text: str) -> None:
     """That the port is missing is seen in the same line."""
     named = "host=" if "host=" in text else ""
-    assert refusal(checkClientDescription, text, CONNECT) == str(
+    assert refusal(checkClient, text, CONNECT) == str(
         CONNECT.refuse(text, rf"{COLONS}: 'tcp:{named}\:\:1:PORT'")
     )
 
@@ -212,14 +207,14 @@ def test_hostWithBareColonsAndNoPort(text: str) -> None:
 def test_interfaceWithBareColons(text: str, spelling: str) -> None:
     """So does whoever listens on one."""
     line = str(LISTEN.refuse(text, f"{COLONS}: '{spelling}'"))
-    assert refusal(checkServerDescription, text, LISTEN) == line
-    checkServerDescription(MemoryReactorClock(), spelling)
+    assert refusal(checkServer, text, LISTEN) == line
+    checkServer(MemoryReactorClock(), spelling)
 
 
 @pytest.mark.parametrize("text", ["ssl:443:interface=[::1]", "tls:/d:443:interface=::"])
 def test_interfaceOfTLS(text: str) -> None:
     """The address is seen before the certificates are looked for."""
-    assert COLONS in refusal(checkServerDescription, text, LISTEN)
+    assert COLONS in refusal(checkServer, text, LISTEN)
 
 
 @pytest.mark.parametrize(
@@ -241,11 +236,11 @@ def test_interfaceOfTLS(text: str) -> None:
 )
 def test_hostOfTLSIsAName(text: str, spelling: str) -> None:
     """Twisted verifies a name; the address goes into the endpoint below."""
-    assert refusal(checkClientDescription, text, CONNECT) == str(
+    assert refusal(checkClient, text, CONNECT) == str(
         CONNECT.refuse(text, f"{NAMED}: '{spelling}'")
     )
     if "PORT" not in spelling:
-        checkClientDescription(MemoryReactorClock(), spelling)
+        checkClient(MemoryReactorClock(), spelling)
 
 
 @pytest.mark.parametrize(
@@ -259,9 +254,7 @@ def test_hostOfTLSIsAName(text: str, spelling: str) -> None:
 )
 def test_colonsThatAreNoAddress(text: str, reason: str) -> None:
     """No IPv6 address is seen where there is none."""
-    assert refusal(checkClientDescription, text, CONNECT) == str(
-        CONNECT.refuse(text, reason)
-    )
+    assert refusal(checkClient, text, CONNECT) == str(CONNECT.refuse(text, reason))
 
 
 @pytest.mark.parametrize("host", ["a..b", ".a", "..", "a" * 64, "a." + "b" * 64])
@@ -269,17 +262,13 @@ def test_nameThatCannotBeLookedUp(host: str) -> None:
     """No resolver takes it, and Twisted's does not even say so."""
     reason = f'"{host}" cannot be the name of a host'
     for text in (f"tcp:{host}:9", f"ssl:host={host}:port=9"):
-        assert refusal(checkClientDescription, text, CONNECT) == str(
-            CONNECT.refuse(text, reason)
-        )
+        assert refusal(checkClient, text, CONNECT) == str(CONNECT.refuse(text, reason))
     text = f"tcp:8080:interface={host}"
-    assert refusal(checkServerDescription, text, LISTEN) == str(
-        LISTEN.refuse(text, reason)
-    )
+    assert refusal(checkServer, text, LISTEN) == str(LISTEN.refuse(text, reason))
 
 
 def test_nestedDescriptionThatCannotBeTakenApart() -> None:
     """It is one line that says so, as for any other description."""
     text = r"tls:a:443:endpoint=tcp\:a\\"
-    line = refusal(checkClientDescription, text, CONNECT)
+    line = refusal(checkClient, text, CONNECT)
     assert line.startswith(str(CONNECT.refuse(text, "")))

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.testing import MemoryReactorClock
 
-from lbproxy.config.endpoints import checkClientDescription, checkServerDescription
 from lbproxy.config.place import ConfigurationError, Place
 from lbproxy.config.spellings import likelyClient, likelyServer
 from lbproxy.words.description import Description
+
+from .described import checkClient, checkServer
 
 PLACE = Place("lb.toml", "key")
 
@@ -35,7 +36,7 @@ PLACE = Place("lb.toml", "key")
 def test_client(text: str, meant: str) -> None:
     """A backend's address is shown as an endpoint, in quotes that TOML takes."""
     with pytest.raises(ConfigurationError) as raised:
-        checkClientDescription(MemoryReactorClock(), text, PLACE)
+        checkClient(MemoryReactorClock(), text, PLACE)
     reason = f"it does not begin with a kind of endpoint: '{meant}'"
     assert str(raised.value) == str(PLACE.refuse(text, reason))
 
@@ -57,7 +58,7 @@ def test_client(text: str, meant: str) -> None:
 def test_server(text: str, meant: str) -> None:
     """A place to listen at is shown as an endpoint."""
     with pytest.raises(ConfigurationError) as raised:
-        checkServerDescription(MemoryReactorClock(), text, PLACE)
+        checkServer(MemoryReactorClock(), text, PLACE)
     reason = f"it does not begin with a kind of endpoint: '{meant}'"
     assert str(raised.value) == str(PLACE.refuse(text, reason))
 
