@@ -10,14 +10,14 @@ from random import Random
 from typing import Any
 
 from lbproxy.balance.candidates import LiveCandidates, NarrowedCandidates
-from lbproxy.config.model import PickerChoice
-from lbproxy.config.plugins import buildPicker
 from lbproxy.interfaces import (
     ICapacityObserver,
     IConfigurationObserver,
     ILoadObserver,
     IMembershipObserver,
 )
+from lbproxy.plugins.choice import PickerChoice
+from lbproxy.plugins.making import buildPicker
 from lbproxy.words.backend import Backend, Member
 from lbproxy.words.connection import Address, Connection
 

@@ -9,8 +9,6 @@ version.
 
 from .config.file import loadConfiguration
 from .config.model import Configuration
-from .config.place import ConfigurationError
-from .config.pluginclasses import HealthProbePlugin, PickerPlugin
 from .config.whole import configurationFromMapping
 from .health.contact import CheckFailed
 from .interfaces import (
@@ -27,12 +25,14 @@ from .interfaces import (
     IPoolObserver,
     IRouter,
 )
+from .plugins.classes import HealthProbePlugin, PickerPlugin
 from .ports import CannotStart
 from .runningpool import RunningPool
 from .service import LoadBalancer
 from .words.backend import Backend, Member, Standing
 from .words.connection import Address, Connection, End
 from .words.options import Option
+from .words.place import ConfigurationError
 
 __all__ = [
     "Address",

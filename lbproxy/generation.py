@@ -29,9 +29,8 @@ from twisted.logger import Logger
 
 from .balance.direct import DirectPools
 from .balance.routing import Routes
-from .config.causes import cause
+from .causes import cause
 from .config.model import Configuration, ListenerConfiguration, PoolConfiguration
-from .config.plugins import namedRouter
 from .health.monitor import Monitor
 from .holdings import Holdings
 from .interfaces import (
@@ -44,6 +43,7 @@ from .observe.accesslog import AccessLog
 from .observe.endslog import EndsLog
 from .observe.observers import Observers, PoolObservers
 from .observe.poolslog import PoolsLog
+from .plugins.making import namedRouter
 from .ports import CannotStart, OpenPort, Ports, ownSocket, portName
 from .proxy.capacity import Capacity
 from .proxy.dialer import Dialer

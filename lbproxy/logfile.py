@@ -20,7 +20,7 @@ from twisted.logger import (
 from twisted.python.logfile import BaseLogFile, LogFile
 from zope.interface import implementer
 
-from .config.causes import cause
+from .causes import cause
 from .observe.moved import LOOK_EVERY, moved, openAs
 
 

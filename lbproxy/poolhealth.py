@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from .balance.checks import ActiveHealth, CheckVerdict
 from .balance.pool import Pool
-from .config.plugins import buildProbe
+from .plugins.making import buildProbe
 from .words.backend import Member
 from .words.connection import End
 

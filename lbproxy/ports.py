@@ -22,15 +22,15 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from .config.causes import cause
-from .config.collisions import ListeningAddress
-from .config.endpoints import serverEndpoint
-from .config.place import Place
+from .causes import cause
+from .endpoints.collisions import ListeningAddress
+from .endpoints.making import serverEndpoint
 from .holdings import Holdings
 from .proxy.capacity import SHORTAGES, Capacity
 from .proxy.listener import ListenerFactory
 from .streams.alpn import ignoreOffers
 from .words.endpoints import ServerDescription
+from .words.place import Place
 
 
 class CannotStart(Exception):

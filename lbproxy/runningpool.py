@@ -9,8 +9,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .balance.pool import Pool
-from .config.plugins import buildPicker
 from .demo import ADVICE, Demo
+from .plugins.making import buildPicker
 from .poolhealth import PoolHealth
 from .proxy.pluginerrors import nameOf
 from .words.backend import Backend, Member, parseState, parseWeight

@@ -23,15 +23,15 @@ from twisted.logger import Logger
 from .config.check import checkConfiguration, warnOfNames
 from .config.commandline import configurationFromEndpoints
 from .config.file import loadConfiguration
-from .config.given import givenObservers, givenPickers, givenRouters
 from .config.model import Configuration
-from .config.place import ConfigurationError
 from .generation import Generation, Plugins, Process
 from .interfaces import IBackendPicker, IConnectionObserver, IRouter
+from .plugins.given import givenObservers, givenPickers, givenRouters
 from .ports import CannotStart
 from .runningpool import RunningPool
 from .streams.wheel import Timer
 from .words.connection import Address, Connection
+from .words.place import ConfigurationError
 from .words.units import formatDuration
 
 

@@ -24,12 +24,12 @@ from .config.check import checkStart
 from .config.commandline import configurationFromEndpoints
 from .config.file import loadConfiguration
 from .config.model import Configuration
-from .config.place import ConfigurationError, Place
 from .logfile import FollowedLog, followLog
 from .observe.standardlog import freeStandardLog
 from .ports import CannotStart
 from .service import LoadBalancer
 from .signals import Signals
+from .words.place import ConfigurationError, Place
 
 _PIPE = 98
 """The most bytes that twistd passes to the launcher from a daemon that cannot start."""

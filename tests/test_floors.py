@@ -15,9 +15,11 @@ PACKAGE = ROOT / "lbproxy"
 FLOORS = [
     {"__version__", "interfaces"},
     {"words"},
+    {"causes"},
     {"balance", "streams"},
     {"proxy"},
     {"observe", "health"},
+    {"endpoints", "plugins"},
     {
         "__main__",
         "config",
@@ -36,7 +38,7 @@ FLOORS = [
 ]
 """From the ground up."""
 
-APART = {frozenset({"balance", "streams"})}
+APART = {frozenset({"balance", "streams"}), frozenset({"endpoints", "plugins"})}
 """Rooms on one floor that know nothing of each other."""
 
 PURE = {"words", "balance"}

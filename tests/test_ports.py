@@ -16,7 +16,6 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from lbproxy.config.place import Place
 from lbproxy.ports import (
     CannotStart,
     OpenPort,
@@ -30,6 +29,7 @@ from lbproxy.streams.alarm import ClockAlarm
 from lbproxy.streams.wheel import Wheel
 from lbproxy.testing import MemoryNetwork
 from lbproxy.words.endpoints import ServerDescription
+from lbproxy.words.place import Place
 
 PLACE = Place("test")
 TCP_80 = ServerDescription.parse("tcp:80")

@@ -8,12 +8,12 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorThreads
 
+from ..endpoints.making import checkClientDescription, checkServerDescription
 from ..interfaces import IBackendPickerFactory
-from .endpoints import checkClientDescription, checkServerDescription
+from ..plugins.making import buildPicker, buildProbe, namedRouter
+from ..words.place import Place
 from .model import Configuration
 from .names import namedHosts, withoutAddress
-from .place import Place
-from .plugins import buildPicker, buildProbe, namedRouter
 from .surroundings import checkSurroundings
 
 PATIENCE = 5.0

@@ -7,8 +7,8 @@ from typing import Self
 
 from attrs import evolve, frozen
 
+from ..words.place import Place
 from .model import Configuration
-from .place import Place
 from .whole import configurationAt
 
 _OPTIONS: Mapping[str, str] = {

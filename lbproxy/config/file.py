@@ -5,8 +5,8 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+from ..words.place import ConfigurationError
 from .model import Configuration
-from .place import ConfigurationError
 from .whole import configurationFromMapping
 
 _MARK = "\ufeff"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from ..health.options import KINDS, HealthCheckOptions
 from ..words.options import made
-from .place import Place
+from ..words.place import Place
 from .schema import Key, Table, keysOf, readAt
 
 _HEADER = "[pool.NAME.health-check]"

@@ -15,39 +15,23 @@ from ..balance.health import DEFAULT_EJECTION, EjectionOptions
 from ..balance.options import PoolOptions
 from ..balance.routing import Route
 from ..health.options import HealthCheckOptions
+from ..plugins.choice import PickerChoice
 from ..proxy.dialer import DialOptions
 from ..proxy.policy import SessionOptions
 from ..words.backend import Backend
 from ..words.description import Description
 from ..words.endpoints import ServerDescription, parseClient, parseServer
 from ..words.options import REQUIRED, Unset, declared, option
+from ..words.place import Place
 from ..words.units import formatDuration, parseDuration
 from ..words.values import oneOf, plainName, text, wholeNumber
 from .healthcheck import HEALTH_CHECK, readHealthCheck
 from .owners import groupId, userId
-from .place import Place
 from .routes import ROUTES
 from .schema import Placed, Table, keysOf, readAt
 from .values import listOf, oneOrListOf
 
 _NOWHERE = Place("configuration")
-
-
-@frozen
-class PickerChoice:
-    """
-    The picker of a pool, by name and options.  It is made together with the pool.
-
-    @ivar name: A plugin's name, or C{python:package.module.Attribute}.
-    @ivar options: The options as they were written: strings from a description, any
-        TOML value from a table.
-    """
-
-    name: str
-    options: Mapping[str, object] = field(factory=dict)
-
-    def __str__(self) -> str:
-        return ":".join([self.name, *(f"{k}={v}" for k, v in self.options.items())])
 
 
 def _picker(written: object, place: Place) -> PickerChoice:

@@ -15,9 +15,9 @@ from time import monotonic
 from attrs import frozen
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 
-from .causes import cause
+from ..causes import cause
+from ..words.place import Place
 from .model import Configuration
-from .place import Place
 
 _AT_ONCE = 8
 """The most lookups at a time: a file may name hundreds of hosts."""

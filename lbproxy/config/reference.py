@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..words.options import REQUIRED, Unset
+from ..words.place import shown
 from .keys import TABLES
-from .place import shown
 from .schema import Key, Table
 
 

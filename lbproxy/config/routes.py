@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..balance.routing import Route
 from ..words.networks import parseNetwork
 from ..words.options import REQUIRED, Unset
+from ..words.place import Place
 from ..words.values import plainName
-from .place import Place
 from .schema import Key, Placed, Table
 from .values import listOf, oneOrListOf
 

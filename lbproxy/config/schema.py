@@ -14,7 +14,7 @@ from typing import Any
 from attrs import frozen
 
 from ..words.options import REQUIRED, Required, Unset, optionsOf
-from .place import Place, knownHint
+from ..words.place import Place, knownHint
 
 
 @frozen
@@ -23,7 +23,7 @@ class Placed:
     A parser of a value that has parts, each with its own place.
 
     @ivar read: Takes the written value and its place; returns the value, or raises the
-        L{ConfigurationError<lbproxy.config.place.ConfigurationError>} that
+        L{ConfigurationError<lbproxy.words.place.ConfigurationError>} that
         L{Place.refuse} makes.
     """
 

@@ -13,10 +13,10 @@ import socket
 import stat
 from collections.abc import Iterator
 
+from ..causes import cause
 from ..words.endpoints import ServerDescription
-from .causes import cause
+from ..words.place import Place
 from .model import Configuration
-from .place import Place
 
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 

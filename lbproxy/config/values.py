@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..words.place import Place
 from ..words.values import plainName
-from .place import Place
 from .schema import Parser, Placed, Table, readAt
 
 AT_LEAST_ONE = "expected a list of at least one"

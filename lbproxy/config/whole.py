@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..endpoints.collisions import ListeningAddress
 from ..words.options import made
-from .collisions import ListeningAddress
+from ..words.place import Place, knownHint
 from .keys import DOCUMENT
 from .model import (
     Configuration,
@@ -14,7 +15,6 @@ from .model import (
     PoolConfiguration,
     ProcessOptions,
 )
-from .place import Place, knownHint
 from .values import AT_LEAST_ONE
 
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from picking import Told, aConnection, backends, clientAt, viewOf, without
 
 from lbproxy.balance.pool import Pool
-from lbproxy.config.model import PickerChoice
-from lbproxy.config.place import ConfigurationError
-from lbproxy.config.plugins import buildPicker
+from lbproxy.plugins.choice import PickerChoice
+from lbproxy.plugins.making import buildPicker
 from lbproxy.testing import candidatesOf, checkPicker
 from lbproxy.words.backend import Backend
+from lbproxy.words.place import ConfigurationError
 
 NAMES = [
     *("round-robin", "random", "least-connections", "power-of-two"),

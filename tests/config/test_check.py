@@ -13,12 +13,12 @@ from zope.interface import implementer
 
 from lbproxy.config.check import checkConfiguration, warnOfNames
 from lbproxy.config.commandline import configurationFromEndpoints
-from lbproxy.config.place import ConfigurationError
-from lbproxy.config.pluginclasses import PickerPlugin
 from lbproxy.config.whole import configurationFromMapping
 from lbproxy.interfaces import IBackendPicker, ICandidates
+from lbproxy.plugins.classes import PickerPlugin
 from lbproxy.words.backend import Member
 from lbproxy.words.connection import Connection
+from lbproxy.words.place import ConfigurationError
 
 
 @implementer(IBackendPicker)

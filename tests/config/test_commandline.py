@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.config.commandline import OptionPlace, configurationFromEndpoints
-from lbproxy.config.model import PickerChoice
-from lbproxy.config.place import ConfigurationError
 from lbproxy.config.whole import configurationFromMapping
+from lbproxy.plugins.choice import PickerChoice
 from lbproxy.words.backend import Backend
+from lbproxy.words.place import ConfigurationError
 
 
 def test_itIsWhatAFileWouldSay() -> None:

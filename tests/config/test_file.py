@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lbproxy.balance.health import EjectionOptions
 from lbproxy.config.file import configurationFromText, loadConfiguration
-from lbproxy.config.place import ConfigurationError
+from lbproxy.words.place import ConfigurationError
 
 GOOD = """
 [[listener]]

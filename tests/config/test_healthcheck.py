@@ -17,8 +17,8 @@ from lbproxy import (
 from lbproxy.balance.checks import CheckOptions
 from lbproxy.config.check import checkConfiguration
 from lbproxy.config.file import configurationFromText
-from lbproxy.config.plugins import buildProbe
 from lbproxy.health.options import HealthCheckOptions
+from lbproxy.plugins.making import buildProbe
 from lbproxy.testing import MemoryNetwork
 from lbproxy.words.units import moreThanNone
 

@@ -7,15 +7,16 @@ from attrs import field, frozen
 
 from lbproxy.config.healthcheck import HEALTH_CHECK
 from lbproxy.config.keys import DOCUMENT, POOL, TABLES
-from lbproxy.config.model import BACKEND, EJECTION, Configuration, PickerChoice
-from lbproxy.config.place import ConfigurationError, Place
+from lbproxy.config.model import BACKEND, EJECTION, Configuration
 from lbproxy.config.routes import ROUTE
 from lbproxy.config.schema import Key, Table, keysOf, readAt
 from lbproxy.config.whole import configurationFromMapping
+from lbproxy.plugins.choice import PickerChoice
 from lbproxy.proxy.dialer import DialOptions
 from lbproxy.proxy.policy import SessionOptions
 from lbproxy.words.backend import Backend
 from lbproxy.words.options import made, option
+from lbproxy.words.place import ConfigurationError, Place
 from lbproxy.words.units import moreThanNone
 from lbproxy.words.values import boolean
 

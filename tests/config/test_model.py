@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.model import PickerChoice
+from lbproxy.plugins.choice import PickerChoice
 
 
 @pytest.mark.parametrize(

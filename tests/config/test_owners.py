@@ -10,7 +10,7 @@ import pytest
 
 from lbproxy.config.file import configurationFromText
 from lbproxy.config.model import ListenerConfiguration
-from lbproxy.config.place import ConfigurationError
+from lbproxy.words.place import ConfigurationError
 
 USER = pwd.getpwuid(os.getuid())
 GROUP = grp.getgrgid(os.getgid())

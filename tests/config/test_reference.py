@@ -13,10 +13,10 @@ from lbproxy.config.file import configurationFromText
 from lbproxy.config.healthcheck import HEALTH_CHECK
 from lbproxy.config.keys import LISTENER, LOG, POOL, PROCESS, TABLES
 from lbproxy.config.model import BACKEND, EJECTION
-from lbproxy.config.place import ConfigurationError
 from lbproxy.config.reference import defaultText, referenceText
 from lbproxy.config.routes import ROUTE
 from lbproxy.config.schema import Key, Table
+from lbproxy.words.place import ConfigurationError
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.rst"
 KEYS = [(table, key) for table in TABLES for key in table.keys]

@@ -6,8 +6,8 @@ import pytest
 
 from lbproxy.balance.routing import Route
 from lbproxy.config.file import configurationFromText
-from lbproxy.config.place import ConfigurationError
 from lbproxy.words.networks import parseNetwork
+from lbproxy.words.place import ConfigurationError
 
 TEXT = """
 [[listener]]

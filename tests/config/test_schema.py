@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.place import ConfigurationError, Place
 from lbproxy.config.schema import Key, Table
 from lbproxy.words.options import REQUIRED, Unset
+from lbproxy.words.place import ConfigurationError, Place
 from lbproxy.words.values import boolean, wholeNumber
 
 TABLE = Table(

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lbproxy.config.model import Configuration
-from lbproxy.config.place import ConfigurationError, Place
 from lbproxy.config.surroundings import checkSurroundings
 from lbproxy.config.whole import configurationFromMapping
+from lbproxy.words.place import ConfigurationError, Place
 
 LOG = Place("lb.toml").key("log").key("access")
 

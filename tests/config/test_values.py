@@ -6,10 +6,10 @@ from math import inf
 
 import pytest
 
-from lbproxy.config.place import ConfigurationError, Place
 from lbproxy.config.schema import Key, Parser, Table, readAt
 from lbproxy.config.values import listOf, oneOrListOf, tables, tablesByName
 from lbproxy.words.options import REQUIRED
+from lbproxy.words.place import ConfigurationError, Place
 from lbproxy.words.units import moreThanNone, offOrBetween, parseDuration
 from lbproxy.words.values import boolean, oneOf, plainName, text, wholeNumber
 

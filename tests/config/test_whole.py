@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbproxy.config.keys import DOCUMENT, TABLES
-from lbproxy.config.model import Configuration, PickerChoice, ProcessOptions
-from lbproxy.config.place import ConfigurationError
+from lbproxy.config.model import Configuration, ProcessOptions
 from lbproxy.config.whole import configurationFromMapping
+from lbproxy.plugins.choice import PickerChoice
 from lbproxy.proxy.dialer import DialOptions
 from lbproxy.proxy.policy import SessionOptions
 from lbproxy.streams.limits import Limits
 from lbproxy.words.backend import Backend
+from lbproxy.words.place import ConfigurationError
 
 LISTENER: dict[str, Any] = {"listen": "tcp:8080"}
 POOL: dict[str, Any] = {"backends": ["tcp:a:1"]}

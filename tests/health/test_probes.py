@@ -10,8 +10,8 @@ from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from lbproxy import Backend, IHealthProbe
-from lbproxy.config.plugins import buildProbe
 from lbproxy.health.options import HealthCheckOptions
+from lbproxy.plugins.making import buildProbe
 from lbproxy.proxy.reasons import brief
 from lbproxy.testing import Far, MemoryNetwork
 

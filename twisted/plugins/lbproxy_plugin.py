@@ -16,9 +16,9 @@ from lbproxy.balance.pickers import (
     Rendezvous,
     RoundRobin,
 )
-from lbproxy.config.pluginclasses import HealthProbePlugin, PickerPlugin
 from lbproxy.health.options import ExchangeOptions, HttpOptions, pluginOptions
 from lbproxy.health.probes import TlsProbe, exchangeProbe, httpProbe, tcpProbe
+from lbproxy.plugins.classes import HealthProbePlugin, PickerPlugin
 
 command = ServiceMaker(
     "lbproxy",

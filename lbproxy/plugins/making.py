@@ -23,6 +23,7 @@ from twisted.python.reflect import namedAny
 from zope.interface import implementer
 from zope.interface.interface import InterfaceClass
 
+from ..causes import cause
 from ..health.options import HealthCheckOptions
 from ..interfaces import (
     IBackendPicker,
@@ -33,11 +34,10 @@ from ..interfaces import (
 )
 from ..words.connection import Connection
 from ..words.options import Option
-from .causes import cause
+from ..words.place import ConfigurationError, Place, knownHint, knownOnes
+from .choice import PickerChoice
 from .installed import installed, tellBroken
 from .lacking import cannotTake, lack
-from .model import PickerChoice
-from .place import ConfigurationError, Place, knownHint, knownOnes
 
 _PYTHON = "python:"
 _EXPECTED = 'expected "python:package.module.Attribute"'

@@ -21,15 +21,15 @@ from twisted.internet.interfaces import (
 )
 from twisted.plugin import getPlugins
 
+from ..causes import cause
 from ..words.endpoints import (
     SERVERS,
     ClientDescription,
     EndpointDescription,
     ServerDescription,
 )
-from .causes import cause
+from ..words.place import Place, knownOnes
 from .hosts import hostFault
-from .place import Place, knownOnes
 from .spellings import likelyClient, likelyServer
 
 _SERVER = Place("server endpoint")

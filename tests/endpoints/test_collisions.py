@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.config.collisions import ListeningAddress
-from lbproxy.config.place import ConfigurationError
 from lbproxy.config.whole import configurationFromMapping
+from lbproxy.endpoints.collisions import ListeningAddress
 from lbproxy.words.endpoints import ServerDescription
+from lbproxy.words.place import ConfigurationError
 
 
 def refusal(one: str, other: str) -> str | None:

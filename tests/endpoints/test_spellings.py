@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.testing import MemoryReactorClock
 
-from lbproxy.config.place import ConfigurationError, Place
-from lbproxy.config.spellings import likelyClient, likelyServer
+from lbproxy.endpoints.spellings import likelyClient, likelyServer
 from lbproxy.words.description import Description
+from lbproxy.words.place import ConfigurationError, Place
 
 from .described import checkClient, checkServer
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from twisted.internet.testing import MemoryReactorClock
 
-from lbproxy.config.place import ConfigurationError, Place
+from lbproxy.words.place import ConfigurationError, Place
 
 from .described import checkClient, checkServer, makeServer
 

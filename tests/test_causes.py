@@ -12,7 +12,7 @@ from OpenSSL.crypto import Error as CertificateError
 from OpenSSL.SSL import Error as TLSError
 from twisted.python.filepath import FilePath, UnlistableError
 
-from lbproxy.config.causes import cause
+from lbproxy.causes import cause
 
 
 def wants(*, port: int, host: str = "") -> None:

@@ -17,24 +17,24 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from lbproxy.config.model import PickerChoice
-from lbproxy.config.place import ConfigurationError, Place
-from lbproxy.config.pluginclasses import PickerPlugin
-from lbproxy.config.plugins import (
-    CallableRouter,
-    buildPicker,
-    namedRouter,
-    pickerFactories,
-)
 from lbproxy.interfaces import (
     IBackendPicker,
     IBackendPickerFactory,
     ICandidates,
     IRouter,
 )
+from lbproxy.plugins.choice import PickerChoice
+from lbproxy.plugins.classes import PickerPlugin
+from lbproxy.plugins.making import (
+    CallableRouter,
+    buildPicker,
+    namedRouter,
+    pickerFactories,
+)
 from lbproxy.words.backend import Member
 from lbproxy.words.connection import Address, Connection
 from lbproxy.words.options import Option
+from lbproxy.words.place import ConfigurationError, Place
 from lbproxy.words.units import parseDuration
 from lbproxy.words.values import boolean, wholeNumber
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbproxy.config.place import (
+from lbproxy.words.escaping import oneLine
+from lbproxy.words.place import (
     ConfigurationError,
     Place,
     knownHint,
     knownOnes,
     shown,
 )
-from lbproxy.words.escaping import oneLine
 
 
 def test_aKeyIsFoundAgain() -> None:

@@ -6,14 +6,14 @@ from typing import Any
 
 from twisted.internet.interfaces import IStreamServerEndpoint
 
-from lbproxy.config.endpoints import (
+from lbproxy.config.schema import readAt
+from lbproxy.endpoints.making import (
     checkClientDescription,
     checkServerDescription,
     serverEndpoint,
 )
-from lbproxy.config.place import Place
-from lbproxy.config.schema import readAt
 from lbproxy.words.endpoints import ClientDescription, ServerDescription
+from lbproxy.words.place import Place
 
 _SERVER = Place("server endpoint")
 _CLIENT = Place("client endpoint")

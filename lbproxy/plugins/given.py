@@ -14,9 +14,9 @@ from zope.interface.interface import InterfaceClass
 
 from ..interfaces import IBackendPicker, IConnectionObserver, IRouter
 from ..proxy.pluginerrors import nameOf
+from ..words.place import Place, knownOnes
 from .lacking import lack
-from .place import Place, knownOnes
-from .plugins import callableRouter
+from .making import callableRouter
 
 _PICKERS = Place("pickers")
 _ROUTERS = Place("routers")

@@ -13,7 +13,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from zope.interface.verify import verifyObject
 
-from lbproxy.config.place import ConfigurationError, Place
+from lbproxy.words.place import ConfigurationError, Place
 
 from .described import checkClient, checkServer, makeServer
 

@@ -24,7 +24,7 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from .causes import cause
+from ..causes import cause
 
 _log = Logger()
 

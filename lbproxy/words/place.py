@@ -10,7 +10,7 @@ from typing import Self
 
 from attrs import evolve, frozen
 
-from ..words.escaping import oneLine
+from .escaping import oneLine
 
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _LONGEST = 80

@@ -1,0 +1,1 @@
+"""What is known about endpoints: their faults, and how to make them."""

@@ -1,0 +1,1 @@
+"""Pickers, health probes, routers and observers that come from elsewhere."""
