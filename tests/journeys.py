@@ -708,7 +708,7 @@ class Journey:
         if self.gentle(sender, receiver):
             assert len(received) == said, "not all of it arrived"
             assert self.peers[receiver].sawEnd
-            if not self.outlived():
+            if not self.outlived() and not self.spokeTooLate(receiver):
                 assert not self.peers[receiver].sawReset
 
     def outlived(self) -> bool:
@@ -716,6 +716,16 @@ class Journey:
         (record,) = self.world.records.closes
         assert record.closed is not None
         return self.world.short and record.closed - record.opened >= LIFETIME
+
+    def spokeTooLate(self, side: str) -> bool:
+        """
+        Whether something came from a side when both its directions were closed
+        already, which the kernel answers with a reset.
+        """
+        (record,) = self.world.records.closes
+        heard = {CLIENT: record.bytesFromClient, BACKEND: record.bytesFromBackend}
+        peer = self.peers[side]
+        return peer.endedWhole and peer.sent > heard[side]
 
     def checkPace(self, thrownAway: int) -> None:
         """What was read and not delivered was read at a bounded pace."""
