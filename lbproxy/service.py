@@ -10,8 +10,6 @@ Three lines put it into an existing Twisted application::
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
@@ -27,7 +25,7 @@ from .config.model import Configuration
 from .generation import Generation, Plugins, Process
 from .interfaces import IBackendPicker, IConnectionObserver, IRouter
 from .plugins.given import givenObservers, givenPickers, givenRouters
-from .ports import CannotStart
+from .privileges import Privileges
 from .runningpool import RunningPool
 from .streams.wheel import Timer
 from .words.connection import Address, Connection
@@ -94,7 +92,7 @@ class LoadBalancer(Service):
         self._given = _Given(pickers or {}, routers or {}, observers)
         self._plugins = self._given.plugins(configuration)
         self._path: str | None = None
-        self._startedAs = os.geteuid()
+        self._privileges = Privileges()
         self._process = Process(reactor)
         self._generation: Generation | None = None
         self._leaving: list[Generation] = []
@@ -125,6 +123,10 @@ class LoadBalancer(Service):
         @raise ConfigurationError: If it cannot be used, or there is no file.
         @raise CannotStart: If a port or the access log cannot be opened.
         """
+        with self._privileges.explaining():
+            self._reload(configuration)
+
+    def _reload(self, configuration: Configuration | None) -> None:
         if configuration is None:
             if self._path is None:
                 raise ConfigurationError("there is no file to load again")
@@ -136,21 +138,11 @@ class LoadBalancer(Service):
         before = self._generation
         if before is not None:
             generation = Generation(self._process, configuration, plugins)
-            try:
-                generation.start(before)
-            except CannotStart as error:
-                raise self._explained(error) from None
+            generation.start(before)
             self._leave(generation)
         self.configuration, self._plugins = configuration, plugins
         if before is not None:
             self._warnOfNames()
-
-    def _explained(self, error: CannotStart) -> CannotStart:
-        """Add that privileges were dropped to an error that may come from that."""
-        dropped = os.geteuid() != self._startedAs
-        if dropped and os.strerror(errno.EACCES) in str(error):
-            return CannotStart(f"{error} (privileges were dropped)")
-        return error
 
     @property
     def addresses(self) -> list[Address]:

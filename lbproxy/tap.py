@@ -27,6 +27,7 @@ from .config.model import Configuration
 from .logfile import FollowedLog, followLog
 from .observe.standardlog import freeStandardLog
 from .ports import CannotStart
+from .privileges import Privileges
 from .service import LoadBalancer
 from .signals import Signals
 from .words.place import ConfigurationError, Place
@@ -187,6 +188,7 @@ class CommandLineService(MultiService):
         super().__init__()
         self._load = load
         self._madeBy = os.getpid()
+        self._privileges = Privileges()
         self._followed: FollowedLog | None = None
         self._signals: Signals | None = None
 
@@ -229,7 +231,8 @@ class CommandLineService(MultiService):
     def reload(self) -> None:
         """Load the configuration file again; log an error, which changes nothing."""
         try:
-            configuration = self._load()
+            with self._privileges.explaining():
+                configuration = self._load()
             for balancer in self._balancers():
                 balancer.reload(configuration)
         except (CannotStart, ConfigurationError) as error:

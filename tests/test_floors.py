@@ -29,6 +29,7 @@ FLOORS = [
         "logfile",
         "poolhealth",
         "ports",
+        "privileges",
         "runningpool",
         "service",
         "signals",

@@ -287,5 +287,17 @@ def freePort(host: str = "127.0.0.1") -> int:
         return trial.getsockname()[1]
 
 
+def lowPort() -> int:
+    """One that only root may bind, and that is free."""
+    for port in range(1023, 600, -1):
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no low port is free")
+
+
 def _read(path: Path) -> str:
     return path.read_text("utf-8", "replace") if path.exists() else ""

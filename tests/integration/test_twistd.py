@@ -16,7 +16,16 @@ import psutil
 import pytest
 
 from .conftest import Start, StartTwistd, StartWith
-from .daemon import LOOPBACK, PATIENCE, client, eventually, freePort, listens, run
+from .daemon import (
+    LOOPBACK,
+    PATIENCE,
+    client,
+    eventually,
+    freePort,
+    listens,
+    lowPort,
+    run,
+)
 from .peers import Backend, asks, echo
 
 
@@ -206,18 +215,6 @@ def test_reactors(
         assert isCut(connected)
     with daemon.connect() as connected:
         assert asks(connected, b"hello") == b"hello"
-
-
-def lowPort() -> int:
-    """One that only root may bind, and that is free."""
-    for port in range(1023, 600, -1):
-        with socket.socket() as trial:
-            try:
-                trial.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no low port is free")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")

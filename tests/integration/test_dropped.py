@@ -1,0 +1,158 @@
+"""Reloads that need privileges which were dropped after the start."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import trustme
+
+from .daemon import Daemon, eventually, freePort, listens, lowPort
+from .peers import Backend, asks, echo, names, readExactly
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root may become somebody else"
+)
+
+
+class Dropped:
+    """
+    A balancer that root has started, and that C{nobody} runs.
+
+    @ivar directory: Where everybody may read and write.
+    @ivar closed: A directory in it that only root may look into.
+    @ivar config: The file it was started with.
+    @ivar further: A port that any user may listen on.
+    """
+
+    def __init__(self, directory: Path, backend: Backend) -> None:
+        directory.chmod(0o777)
+        self.directory = directory
+        self.closed = directory / "closed"
+        self.closed.mkdir(mode=0o700)
+        self.config = directory / "lbproxy.toml"
+        self.port, self.further = freePort(), freePort()
+        self.write(backend)
+        arguments = ["--uid=nobody", "lbproxy", f"--config={self.config}"]
+        self.daemon = Daemon(arguments, directory)
+
+    def write(
+        self, backend: Backend, *listen: str, keys: str = "", log: str = "access.log"
+    ) -> None:
+        """
+        Write the file.
+
+        @param listen: Endpoints besides the first one.
+        @param keys: Further lines for the listener.
+        """
+        endpoints = [f"tcp:{self.port}:interface=127.0.0.1", *listen]
+        self.config.write_text(
+            f'log.access = "{self.directory / log}"\n'
+            f'[[listener]]\nname = "front"\nlisten = {endpoints}\n{keys}\n'
+            f'[pool.web]\nbackends = ["{backend.connect}"]\n'
+        )
+
+    def reload(self, words: str) -> str:
+        """Load the file again; the line with some words that is logged then."""
+        before = len(self.daemon.log)
+        self.daemon.process.send_signal(signal.SIGHUP)
+
+        def line() -> str:
+            lines = self.daemon.log[before:].splitlines()
+            return next((each for each in lines if words in each), "")
+
+        return eventually(line, f"{words!r} is never logged")
+
+
+@pytest.fixture
+def dropped(serve: Callable[..., Backend]) -> Iterator[Dropped]:
+    """Start one before an echo; its log has to be clean at the end."""
+    with TemporaryDirectory(prefix="lb") as name, ExitStack() as stack:
+        started = Dropped(Path(name), serve(echo))
+        stack.callback(started.daemon.stop, signal.SIGQUIT)
+        started.daemon.untilListening(1)
+        yield started
+
+
+# Each writes a file that needs privileges, and returns what the log has to name.
+
+
+def needsPort(dropped: Dropped, backend: Backend) -> str:
+    start = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    port = lowPort()
+    if start.exists() and int(start.read_text()) <= port:
+        pytest.skip("any user may listen on a low port here")
+    low = f"tcp:{port}:interface=127.0.0.1"
+    # The first of the two can be listened on, and has to be closed again.
+    dropped.write(backend, f"tcp:{dropped.further}:interface=127.0.0.1", low)
+    return f"cannot listen on {low}: Permission denied"
+
+
+def needsSocket(dropped: Dropped, backend: Backend) -> str:
+    path = dropped.closed / "socket"
+    dropped.write(backend, f"unix:{path}")
+    return f"cannot listen on unix:{path}: Permission denied"
+
+
+def needsOwner(dropped: Dropped, backend: Backend) -> str:
+    path = dropped.directory / "socket"
+    dropped.write(backend, f"unix:{path}", keys='socket-owner = "root"')
+    return f"cannot listen on unix:{path}: its owner cannot be set"
+
+
+def needsLog(dropped: Dropped, backend: Backend) -> str:
+    dropped.write(backend, log="closed/access.log")
+    return f"access log: Permission denied: {dropped.closed}/access.log"
+
+
+def needsKey(dropped: Dropped, backend: Backend) -> str:
+    issued = trustme.CA().issue_cert("localhost")
+    issued.private_key_and_cert_chain_pem.write_to_path(dropped.closed / "all.pem")
+    dropped.write(backend, f"tls:{dropped.closed}:{dropped.further}")
+    return f"Permission denied: {dropped.closed}"
+
+
+def needsFile(dropped: Dropped, backend: Backend) -> str:
+    dropped.write(backend)
+    dropped.config.chmod(0o600)
+    return f"{dropped.config}: cannot be read: Permission denied"
+
+
+@pytest.mark.parametrize(
+    "needs",
+    [needsPort, needsSocket, needsOwner, needsLog, needsKey, needsFile],
+    ids=["low-port", "socket", "socket-owner", "access-log", "key", "file"],
+)
+def test_reload(
+    dropped: Dropped,
+    serve: Callable[..., Backend],
+    needs: Callable[[Dropped, Backend], str],
+) -> None:
+    """
+    Nothing is changed, and the log names what is lacking and says that privileges
+    were dropped.  Clients notice nothing, and a file that needs none is loaded.
+    """
+    other = serve(names(b"other"))
+    with dropped.daemon.connect() as old:
+        assert asks(old, b"hello") == b"hello"
+        lacking = needs(dropped, other)
+        line = dropped.reload("Nothing is changed: ")
+        assert lacking in line
+        assert line.endswith(" (privileges were dropped)")
+        assert asks(old, b"still there") == b"still there"
+        with dropped.daemon.connect() as new:
+            assert asks(new, b"hello") == b"hello"
+    assert len(dropped.daemon.records(2)) == 2
+    assert not listens(dropped.further)
+    assert not list(dropped.directory.glob("socket*"))
+    assert other.accepted == 0
+    dropped.config.chmod(0o644)
+    dropped.write(other)
+    dropped.reload("The configuration was loaded again")
+    with dropped.daemon.connect() as new:
+        assert readExactly(new, 5) == b"other"
