@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 from .daemon import PATIENCE
 
@@ -34,6 +34,9 @@ class Backend:
         self.accepted = 0
         self.errors: list[BaseException] = []
         self._sockets: list[socket.socket] = []
+        self._fillers: list[socket.socket] = []
+        self._reachable, self._parked = Event(), Event()
+        self._reachable.set()
         self._threads: list[Thread] = []
         self._listening = _listening(host, port)
         self.port = port
@@ -46,9 +49,45 @@ class Backend:
         self._accepting = Thread(target=self._accept)
         self._accepting.start()
 
+    def vanish(self) -> None:
+        """
+        Be as good as switched off, for those that connect: their SYNs are dropped.
+
+        Connections that were accepted go on.  One that the kernel has accepted for it
+        at this moment waits.
+        """
+        self._listening.listen(0)
+        self._reachable.clear()
+        while not self._parked.wait(0.05):
+            # It takes one connection more, since it waits for one.
+            waking = socket.socket()
+            waking.setblocking(False)
+            waking.connect_ex(self._listening.getsockname())
+            self._fillers.append(waking)
+        # From here on the kernel alone answers, until its queue of one is full.  A SYN
+        # that is dropped is sent again after a second.
+        for _ in range(5):
+            filler = socket.socket()
+            self._fillers.append(filler)
+            filler.settimeout(0.5)
+            try:
+                filler.connect(self._listening.getsockname())
+            except TimeoutError:
+                return
+        raise AssertionError("a full queue does not make this kernel drop SYNs")
+
+    def comeBack(self) -> None:
+        """Answer again."""
+        fillers, self._fillers = self._fillers, []
+        for filler in fillers:
+            filler.close()
+        self._listening.listen(128)
+        self._reachable.set()
+
     def close(self) -> None:
         """Be gone, with all connections."""
         with contextlib.suppress(OSError):
+            self.comeBack()
             self._listening.shutdown(socket.SHUT_RDWR)
         self._accepting.join(PATIENCE)
         self._listening.close()
@@ -61,6 +100,10 @@ class Backend:
 
     def _accept(self) -> None:
         while True:
+            if not self._reachable.is_set():
+                self._parked.set()
+                self._reachable.wait()
+                self._parked.clear()
             try:
                 connected, _ = self._listening.accept()
             except OSError:
