@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lbproxy import Standing
 from lbproxy.config.file import configurationFromText
+from lbproxy.streams.wheel import TICKS
 from lbproxy.words.connection import End
 
 from .configured import configured  # type: ignore[import-not-found]
@@ -58,6 +61,41 @@ def test_downAtFirst() -> None:
     served = story.client(b"x")
     assert not served.hasEnd
     served.reset()
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize(("interval", "timeout"), [(1, 2), (4, 0.5)])
+def test_stoppedProcess(interval: float, timeout: float) -> None:
+    """
+    A process that is stopped has its connections accepted and answers none: it is down
+    when the last of fall checks has had its time, not one more and not a tick later.
+    """
+    times = f'interval = "{interval}s", timeout = "{timeout}s"'
+    keys = f'{{ kind = "http", {times}, fall = 3 }}'
+    story = Story(A, B, pool=f"health-check = {keys}")
+    for each in story.backends:
+        each.replies(OK)
+    story.settle(3 * interval)
+    first, stopped = story.backends[0], story.network.seconds()
+    assert first.dials
+    before = first.dials
+    begins: list[float] = []
+    first.accepts()
+    while standings(story) == [Standing.AVAILABLE] * 2:
+        assert len(begins) <= 3
+        story.settle(1 / TICKS)
+        if first.dials > before + len(begins):
+            begins.append(story.network.seconds())
+    down = story.network.seconds()
+    assert standings(story) == [Standing.DOWN, Standing.AVAILABLE]
+    assert len(begins) == 3
+    assert down == begins[2] + timeout
+    if timeout > interval:
+        # A check that is due while another one runs begins a tick after its end.
+        assert down == begins[0] + 3 * timeout + 2 / TICKS
+    assert down <= stopped + 3 * (interval + timeout)
 
 
 def test_connectionsOfAMemberThatIsDown() -> None:

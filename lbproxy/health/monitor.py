@@ -2,9 +2,11 @@
 When each member is checked: spread evenly, never twice at a time, without end.
 
 The first checks of a pool are spread over one interval by chance, so that a start with
-10,000 members is no burst; each further interval is up to a tenth longer or shorter, so
-that no two checks keep step.  A member costs one entry in the wheel.  While nothing is
-checked there is nothing else.
+10,000 members is no burst; each further interval is up to a tenth shorter, so that no
+two checks keep step.  None is longer: a member that stops answering has failed C{fall}
+checks within C{fall} times the sum of interval and timeout, unless its checks wait for
+others.  A member costs one entry in the wheel.  While nothing is checked there is
+nothing else.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ the descriptors of checks when thousands of members answer nothing.
 """
 
 _JITTER = 0.1
-"""The share of an interval by which it may be longer or shorter."""
+"""The share of an interval by which it may be shorter."""
 
 _EVIDENCE: tuple[type[BaseException], ...] = (
     *(CheckFailed, ConnectError, ConnectionClosed, OSError),
@@ -343,7 +345,7 @@ class _Subject(Entry):
     def _again(self) -> None:
         """Schedule the next check: an interval after the last began, or now."""
         monitor, interval = self._checks.monitor, self._checks.options.interval
-        interval *= monitor.rng.uniform(1 - _JITTER, 1 + _JITTER)
+        interval *= monitor.rng.uniform(1 - _JITTER, 1)
         monitor.wheel.schedule(self, max(self._began + interval, monitor.wheel.now()))
 
     def _free(self) -> None:

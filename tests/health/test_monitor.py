@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from math import inf
 from random import Random
 from typing import Any
 
 import pytest
 from attrs import define, evolve, field
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
@@ -18,7 +21,7 @@ from lbproxy.health.monitor import Monitor, PoolChecks
 from lbproxy.health.options import HealthCheckOptions
 from lbproxy.proxy.pluginerrors import PluginErrors
 from lbproxy.streams.alarm import ClockAlarm
-from lbproxy.streams.wheel import Wheel
+from lbproxy.streams.wheel import TICKS, Wheel
 
 
 @define(eq=False)
@@ -60,14 +63,22 @@ class Scripted:
 class Ward:
     """One pool that is checked."""
 
-    def __init__(self, answer=lambda: succeed(None), members=1, atOnce=500) -> None:
+    def __init__(
+        self,
+        answer=lambda: succeed(None),
+        members=1,
+        atOnce=500,
+        seed=7,
+        interval=10.0,
+        timeout=2.0,
+    ) -> None:
         self.clock = Clock()
         self.wheel = Wheel(ClockAlarm(self.clock))
         self.errors = PluginErrors(self.wheel)
-        self.monitor = Monitor(self.wheel, Random(7), self.errors, atOnce)
+        self.monitor = Monitor(self.wheel, Random(seed), self.errors, atOnce)
         self.pool = Told([Sick(Backend(f"tcp:h:{n + 1}")) for n in range(members)])
         self.probe = Scripted(self.clock, answer)
-        self.options = HealthCheckOptions(interval=10.0, timeout=2.0)
+        self.options = HealthCheckOptions(interval=interval, timeout=timeout)
         self.checks: PoolChecks = self.monitor.watch(
             self.pool, self.probe, self.options
         )
@@ -77,6 +88,11 @@ class Ward:
         self.pool.heard.clear()
         self.clock.pump([1 / 16] * round(seconds * 16))
         return [failure for _, _, failure in self.pool.heard]
+
+    def step(self, until: float = inf) -> None:
+        """Let the next thing happen that is due, if it is due by then."""
+        due = min(each.getTime() for each in self.clock.getDelayedCalls())
+        self.clock.advance(min(due, until) - self.clock.seconds())
 
     def close(self) -> None:
         """Nothing is left of it."""
@@ -92,23 +108,53 @@ class Ward:
 
 
 def test_intervals() -> None:
-    """A member is checked once in an interval, a tenth more or less."""
+    """A member is checked once in an interval, or up to a tenth sooner, never later."""
     ward = Ward()
     ward.go(1000)
     times = [when for _, when in ward.probe.asked]
-    assert 0 <= times[0] <= 10.1
+    assert 0 <= times[0] <= 10
     gaps = [b - a for a, b in pairwise(times)]
-    assert all(8.9 <= gap <= 11.2 for gap in gaps)
-    assert min(gaps) < 9.5
-    assert max(gaps) > 10.5
+    assert all(8.9 <= gap <= 10.1 for gap in gaps)
+    assert min(gaps) < 9.2
+    assert max(gaps) > 9.8
+    ward.close()
+
+
+@settings(deadline=None)
+@given(
+    interval=st.integers(1, 60 * TICKS),
+    timeout=st.integers(1, 60 * TICKS),
+    fall=st.integers(1, 10),
+    stops=st.floats(0, 3),
+    seed=st.integers(0, 1 << 32),
+)
+def test_fallsInTime(
+    interval: int, timeout: int, fall: int, stops: float, seed: int
+) -> None:
+    """
+    Whenever a member stops answering, C{fall} checks of it have failed within C{fall}
+    times the sum of interval and timeout.
+    """
+    ward = Ward(seed=seed, interval=interval / TICKS, timeout=timeout / TICKS)
+    stopped = stops * ward.options.interval
+    while ward.clock.seconds() < stopped:
+        ward.step(stopped)
+    ward.probe.answer = Deferred
+    heard = ward.pool.heard
+    heard.clear()
+    while len(heard) < fall:
+        ward.step()
+    assert None not in {failure for _, _, failure in heard}
+    within = fall * (ward.options.interval + ward.options.timeout)
+    assert heard[fall - 1][1] - stopped <= within
     ward.close()
 
 
 def test_spread() -> None:
     """A thousand members are no burst: each second has its share of them."""
     ward = Ward(members=1000)
-    ward.go(10.1)
-    for second in range(10):
+    ward.go(9)  # From then on some are checked again.
+    for second in range(9):
         asked = [when for _, when in ward.probe.asked if second <= when < second + 1]
         assert 60 <= len(asked) <= 140
     ward.close()
