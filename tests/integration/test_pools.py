@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -105,19 +106,34 @@ def webProcess(directory: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]
         process.wait()
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        'of = "http"',
+        'of = "exchange", send = "GET / HTTP/1.0\\r\\n\\r\\n", expect = "200 OK"',
+    ],
+    ids=["http", "exchange"],
+)
 def test_stoppedProcess(
-    startWith: StartWith, web: Callable[..., Web], tmp_path: Path
+    startWith: StartWith, web: Callable[..., Web], tmp_path: Path, keys: str
 ) -> None:
     """
-    The kernel accepts for a process that was stopped; a check that asks finds it
-    nevertheless, and finds it again when it goes on.
+    The kernel accepts for a process that was stopped.  C{fall} checks that ask find it
+    nevertheless, each of which takes its timeout and none more; and it is found again
+    when it goes on.
     """
+    path = {"PYTHONPATH": str(Path(__file__).parent)}
     with webProcess(tmp_path) as (process, port):
         member = f"tcp:127.0.0.1:{port}"
-        keys = 'kind = "http"'
-        daemon = startWith(web(), member, pool=check(keys))
+        pool = check(f'kind = "python:counted.Counted", fall = 3, {keys}')
+        daemon = startWith(web(), member, pool=pool, environment=path)
+        daemon.says(f"check of {member} passed")
         process.send_signal(signal.SIGSTOP)
-        daemon.says(f"member web/{member} is down: no answer in 500ms")
+        down = f"member web/{member} is down: no answer in 500ms"
+        story, _, _ = daemon.says(down).partition(down)
+        checks = re.findall(rf"check of {re.escape(member)} (\w+)", story)
+        assert checks[-8:-6] == ["began", "passed"]
+        assert checks[-6:] == ["began", "cancelled"] * 3
         for _ in range(6):
             assert get(daemon).startswith(b"HTTP/1.")
         process.send_signal(signal.SIGCONT)
