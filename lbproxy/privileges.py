@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from .words.place import ConfigurationError
 from .ports import CannotStart
+from .words.place import ConfigurationError
 
 _FORBIDDEN = tuple(os.strerror(each) for each in (errno.EACCES, errno.EPERM))
 

@@ -10,8 +10,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lbproxy import Backend, IHealthProbe
-from lbproxy.config.plugins import buildProbe
 from lbproxy.health.options import HealthCheckOptions
+from lbproxy.plugins.making import buildProbe
 
 
 @implementer(IHealthProbe)
