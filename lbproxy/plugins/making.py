@@ -55,15 +55,18 @@ class _Sort:
     @ivar noun: What errors call it.
     @ivar product: The interface of what is made.
     @ivar factory: The interface of the plugins that make it.
+    @ivar key: The key that names the plugin, in a table whose other keys are the
+        options; empty where the name and the options are one value.
     """
 
     noun: str
     product: InterfaceClass
     factory: InterfaceClass
+    key: str = ""
 
 
 _PICKERS = _Sort("picker", IBackendPicker, IBackendPickerFactory)
-_PROBES = _Sort("health check", IHealthProbe, IHealthProbeFactory)
+_PROBES = _Sort("health check", IHealthProbe, IHealthProbeFactory, "kind")
 
 
 @implementer(IRouter)
@@ -150,7 +153,10 @@ def _built(
 
     @param arguments: What it is made with, besides its options.
     """
-    blame = _Blame(place, str(choice))
+    if sort.key:
+        blame = _Blame(place.key(sort.key), choice.name, place)
+    else:
+        blame = _Blame(place, str(choice))
     if choice.name.startswith(_PYTHON):
         found = _named(choice.name, blame)
     else:
@@ -187,10 +193,19 @@ def namedRouter(text: str, place: Place = _ROUTER) -> IRouter:
 
 @frozen
 class _Blame:
-    """The place and the text that an error about a plugin shows."""
+    """
+    The place and the value that an error about a plugin shows.
+
+    @ivar table: The table whose keys are its options; L{None} if they are no keys.
+    """
 
     place: Place
-    written: str
+    written: object
+    table: Place | None = None
+
+    def option(self, name: str, written: object) -> _Blame:
+        """What an error about one option shows: its own key, if it is one."""
+        return self if self.table is None else _Blame(self.table.key(name), written)
 
     def refuse(self, reason: str) -> ConfigurationError:
         return self.place.refuse(self.written, reason)
@@ -271,7 +286,9 @@ def _made(
         make = found.build
     elif sort.product.providedBy(found):
         if choice.options:
-            raise blame.refuse(f"{name} is a {noun} already; it takes no options")
+            first = next(iter(choice.options.items()))
+            reason = f"{name} is a {noun} already; it takes no options"
+            raise blame.option(*first).refuse(reason)
         return found
     elif callable(found):
         make = found
@@ -289,14 +306,15 @@ def _options(
     blame: _Blame,
 ) -> dict[str, object]:
     known = factory.options
-    for name in choice.options:
+    blames = {name: blame.option(name, each) for name, each in choice.options.items()}
+    for name, each in blames.items():
         if not known:
-            raise blame.refuse(f"{choice.name} takes no options")
+            raise each.refuse(f"{choice.name} takes no options")
         if name not in known:
-            raise blame.refuse(f'unknown option "{name}"; {knownHint(name, known)}')
+            raise each.refuse(f'unknown option "{name}"; {knownHint(name, known)}')
     return {
         _asArgument(name): (
-            blame.call(f'option "{name}"', _read, option, choice.options[name])
+            blames[name].call(f'option "{name}"', _read, option, choice.options[name])
             if name in choice.options
             else option.default
         )

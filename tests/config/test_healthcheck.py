@@ -74,7 +74,6 @@ def test_everyKey() -> None:
 @pytest.mark.parametrize(
     ("lines", "error"),
     [
-        ('kind = "htpp"', 'there is no health check "htpp"; known: exchange, http, '),
         ("kind = 1", 'kind = 1: expected "tcp", "tls"'),
         ("interval = 0", "interval = 0: must be more than 0"),
         ('timeout = "0s"', 'timeout = "0s": must be more than 0'),
@@ -98,7 +97,6 @@ def test_everyKey() -> None:
         ('kind = "exchange"\nexpect-regex = "("', "expected a regular expression: "),
         ('proxy-protocol = "v1"', "not available in this version"),
         ('kind = "python:json.dumps"\nproxy-protocol = "v1"', "not available"),
-        ('kind = "python:json.nothing"', "json.nothing cannot be imported"),
     ],
 )
 def test_refused(lines: str, error: str) -> None:
@@ -108,6 +106,45 @@ def test_refused(lines: str, error: str) -> None:
     assert error in str(raised.value)
     assert "pool.web.health-check" in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
+
+
+PROBE = f"python:{__name__}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "error"),
+    [
+        (
+            'kind = "htpp"\npath = "/"',
+            '.kind = "htpp": there is no health check "htpp"; known: exchange, http, ',
+        ),
+        (
+            'kind = "python:json.nothing"',
+            '.kind = "python:json.nothing": json.nothing cannot be imported',
+        ),
+        (
+            f'kind = "{PROBE}.NOSY_PLUGIN"\nleast-lag = 3',
+            '.least-lag = 3: unknown option "least-lag"; the nearest known one is "mos',
+        ),
+        (
+            f'kind = "{PROBE}.NOSY_PLUGIN"\nmost-lag = 0',
+            '.most-lag = 0: option "most-lag": must be more than 0',
+        ),
+        (
+            f'kind = "{PROBE}.NOSY"\nmost-lag = 3',
+            f".most-lag = 3: {PROBE}.NOSY is a health check already; it takes no op",
+        ),
+        (
+            f'kind = "{PROBE}.NONE_PLUGIN"\nmost-lag = 3',
+            f".most-lag = 3: {PROBE}.NONE_PLUGIN takes no options",
+        ),
+    ],
+)
+def test_refusedWithThePlugin(lines: str, error: str) -> None:
+    """What only the plugin can tell is told of the key that it was written for."""
+    with pytest.raises(ConfigurationError) as raised:
+        read(lines)
+    assert str(raised.value).startswith(f"f: pool.web.health-check{error}")
 
 
 @pytest.mark.parametrize(
@@ -153,15 +190,19 @@ class Nosy:
         """Pass."""
 
 
+NOSY = Nosy(None)
+NOSY_PLUGIN = HealthProbePlugin(
+    "nosy", Nosy, {"most-lag": Option(moreThanNone, 1.0, "Lag.")}
+)
+NONE_PLUGIN = HealthProbePlugin("none", Nosy)
+
+
 def test_pluginOptions() -> None:
     """The keys of a plugin's kind go to it, read as it declares them."""
-    plugin = HealthProbePlugin(
-        "nosy", Nosy, {"most-lag": Option(moreThanNone, 1.0, "Lag.")}
-    )
-    verifyObject(IHealthProbeFactory, plugin)
+    verifyObject(IHealthProbeFactory, NOSY_PLUGIN)
     network = MemoryNetwork()
     choice = HealthCheckOptions(kind="nosy", options={"most-lag": "3s"})
-    probe = buildProbe(choice, network, factories=[plugin])
+    probe = buildProbe(choice, network, factories=[NOSY_PLUGIN])
     assert isinstance(probe, Nosy)
     assert probe.made == (network, {"most_lag": 3.0})
 
