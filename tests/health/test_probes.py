@@ -10,7 +10,9 @@ from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from lbproxy import Backend, IHealthProbe
+from lbproxy.health.contact import ANSWER_LIMIT, AT_ONCE, GATHERING, Dialogue
 from lbproxy.health.options import HealthCheckOptions
+from lbproxy.health.probes import ContactProbe
 from lbproxy.plugins.making import buildProbe
 from lbproxy.proxy.reasons import brief
 from lbproxy.testing import Far, MemoryNetwork
@@ -30,8 +32,10 @@ class Check:
         self.connect = connect
         self.outcomes: list[str] = []
 
-    def begin(self) -> Check:
+    def begin(self, dialogue: Dialogue | None = None) -> Check:
         probe: Any = buildProbe(self.options, self.network)
+        if dialogue is not None:
+            probe = ContactProbe(self.network, lambda backend: dialogue)
         verifyObject(IHealthProbe, probe)
         self.deferred = probe.probe(Backend(self.connect))
         self.deferred.addCallbacks(self._passed, self._failed)
@@ -235,3 +239,106 @@ def test_exchangeIsBounded() -> None:
     check = Check("exchange", **PING)
     said = check.answer(b"x" * 65535, b"x+PONG")
     assert said == 'the answer did not contain "+PONG" in its first 64 KiB'
+
+
+@pytest.mark.parametrize(
+    ("before", "passes"),
+    [
+        (0, 0.0),
+        (AT_ONCE - 4, 0.0),
+        (AT_ONCE, GATHERING),
+        (2 * AT_ONCE - 4, 0.0),
+        (40_000, GATHERING),
+        (ANSWER_LIMIT - 4, 0.0),
+    ],
+)
+@pytest.mark.parametrize("expected", [{"expect": "220 "}, {"expect-regex": "220 $"}])
+def test_aByteAtATime(expected: dict, before: int, passes: float) -> None:
+    """
+    A backend that has said what is expected, and waits then, passes at once; or a
+    moment later if it has said much before.
+    """
+    check = Check("exchange", **expected).begin()
+    for byte in b"x" * before + b"220 ":
+        check.far.send(bytes([byte]))
+    check.network.settle()
+    assert check.outcomes == ["passed"] * (not passes)
+    check.network.settle(passes)
+    assert check.outcome() == "passed"
+
+
+@pytest.mark.parametrize("end", ["end", "reset"])
+def test_whatWasSaidLast(end: str) -> None:
+    """What is expected counts, even if the backend leaves in the same moment."""
+    check = Check("exchange", **BANNER).begin()
+    for byte in b"220 " + b"x" * 2 * AT_ONCE + b" ready":
+        check.far.send(bytes([byte]))
+    getattr(check.far, end)()
+    check.network.settle()
+    assert check.outcome() == "passed"
+
+
+def test_whatWasSaidLastIsWrong() -> None:
+    """The reason is that of the answer, even if the backend leaves with it."""
+    check = Check("http").begin()
+    for byte in b"HTTP/1.1 503 No\r\nx: " + b"x" * 2000 + b"\r\n\r\n":
+        check.far.send(bytes([byte]))
+    check.far.reset()
+    assert check.outcome() == "status 503, expected 200-399"
+
+
+def test_nothingIsLookedAtTwice() -> None:
+    """What was gathered, and then looked at with a longer piece, is over."""
+    check = Check("http").begin()
+    for piece in (b"HTTP/1.1 200 OK\r\nx: " + b"x" * AT_ONCE, b"x", b"x" * 2000):
+        check.far.send(piece)
+    check.network.settle(2 * GATHERING)
+    check.far.send(b"\r\n\r\n")
+    check.network.settle(GATHERING)
+    assert check.outcome() == "passed"
+
+
+def test_cancelledWhileItGathers() -> None:
+    """A check whose time is over looks at nothing any more."""
+    check = Check("exchange", **PING).begin()
+    for byte in b"x" * AT_ONCE + b"+PONG":
+        check.far.send(bytes([byte]))
+    check.network.settle()
+    check.deferred.cancel()
+    assert check.outcome() == "cancelled"
+
+
+class Rereading:
+    """
+    Looks at the whole answer again with each piece, as an expression is looked for.
+
+    @ivar looked: At how many bytes it has looked.
+    """
+
+    opening = b""
+    listens = True
+
+    def __init__(self) -> None:
+        self.length = self.looked = 0
+
+    def hear(self, data: bytes) -> bool:
+        self.length += len(data)
+        self.looked += self.length
+        return False
+
+    def lacking(self) -> str:
+        return "it did not end"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 2.0])
+def test_manyPiecesCostLittle(seconds: float) -> None:
+    """A backend that says 64 KiB byte by byte takes no core from the clients."""
+    dialogue = Rereading()
+    check = Check("exchange", **PING).begin(dialogue)
+    for _ in range(64):
+        for _ in range(ANSWER_LIMIT // 64):
+            check.far.send(b"x")
+        check.network.settle(seconds / 64)
+    assert check.outcome() == "it did not end in its first 64 KiB"
+    assert dialogue.length == ANSWER_LIMIT
+    assert dialogue.looked < (1 + 7 * seconds) * 2**20
