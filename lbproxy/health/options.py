@@ -12,7 +12,7 @@ from ..words.backend import Backend
 from ..words.description import written
 from ..words.options import Option, declared, option, optionsOf
 from ..words.units import moreThanNone
-from ..words.values import text, wholeNumber
+from ..words.values import matching, text, wholeNumber
 
 Statuses = tuple[tuple[int, int], ...]
 """Ranges of HTTP status codes, both ends included."""
@@ -26,15 +26,6 @@ _AUTHORITY = re.compile(r"[!-~]+")
 def _orEmpty(parse: Callable[[object], str]) -> Callable[[object], str]:
     """Let a parser of text take the empty one, too."""
     return lambda given: "" if given == "" else parse(given)
-
-
-def _matching(pattern: re.Pattern[str], expected: str) -> Callable[[object], str]:
-    def parse(given: object) -> str:
-        if not isinstance(given, str) or not pattern.fullmatch(given):
-            raise ValueError(f"expected {expected}")
-        return given
-
-    return parse
 
 
 def anyText(given: object) -> str:
@@ -115,7 +106,7 @@ class HealthCheckOptions:
     )
     check: CheckOptions = field(factory=CheckOptions)
     address: str = option(
-        _orEmpty(_matching(_HOST, "a host or an IP address, without brackets")),
+        _orEmpty(matching(_HOST, "a host or an IP address, without brackets")),
         "",
         "The host to check instead of the backend's own; empty for the same.",
     )
@@ -167,12 +158,12 @@ class HttpOptions:
     """
 
     path: str = option(
-        _matching(_PATH, 'a path such as "/health": "/" and printable ASCII, no blank'),
+        matching(_PATH, 'a path such as "/health": "/" and printable ASCII, no blank'),
         "/",
         'What "http" asks for.',
     )
     host: str = option(
-        _orEmpty(_matching(_AUTHORITY, "a host: printable ASCII without a blank")),
+        _orEmpty(matching(_AUTHORITY, "a host: printable ASCII without a blank")),
         "",
         'The Host header of "http"; empty for the host and port that are checked.',
     )

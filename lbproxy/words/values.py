@@ -8,7 +8,10 @@ in L{lbproxy.words.units}.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+
+_TEXT = re.compile(r"[^\0]+")
 
 
 def wholeNumber(lowest: int, highest: int | None = None) -> Callable[[object], int]:
@@ -42,9 +45,18 @@ def text(expected: str) -> Callable[[object], str]:
 
     @param expected: What the error says was expected: C{"a path"}.
     """
+    return matching(_TEXT, expected)
+
+
+def matching(pattern: re.Pattern[str], expected: str) -> Callable[[object], str]:
+    """
+    Make a parser of text that matches a pattern from end to end.
+
+    @param expected: What the error says was expected: C{"a path"}.
+    """
 
     def parse(written: object) -> str:
-        if not isinstance(written, str) or not written or "\0" in written:
+        if not isinstance(written, str) or not pattern.fullmatch(written):
             raise ValueError(f"expected {expected}")
         return written
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import inf
 
 import pytest
@@ -11,7 +12,7 @@ from lbproxy.config.values import listOf, oneOrListOf, tables, tablesByName
 from lbproxy.words.options import REQUIRED
 from lbproxy.words.place import ConfigurationError, Place
 from lbproxy.words.units import moreThanNone, offOrBetween, parseDuration
-from lbproxy.words.values import boolean, oneOf, plainName, text, wholeNumber
+from lbproxy.words.values import boolean, matching, oneOf, plainName, text, wholeNumber
 
 PLACE = Place("lb.toml", "key")
 NAMED = Table("[[thing]]", "A thing.", (Key("name", plainName, "it", "Its name."),))
@@ -37,6 +38,8 @@ A_NAME = "expected a name: 1 to 255 printable characters without spaces"
         (wholeNumber(1, 9), 9, 9),
         (boolean, False, False),
         (text("a path"), "a b", "a b"),
+        (text("a path"), "a\nb", "a\nb"),
+        (matching(re.compile("a+"), "an a"), "aa", "aa"),
         (plainName, "ä/1", "ä/1"),
         (oneOf("a", "b"), "b", "b"),
         (listOf(boolean), [True, False], (True, False)),
@@ -89,6 +92,8 @@ def test_goodValue(parser: Parser, written: object, value: object) -> None:
         (text("a path"), "", 'key = "": expected a path'),
         (text("a path"), "a\0", 'key = "a\\u0000": expected a path'),
         (text("a path"), 1, "key = 1: expected a path"),
+        (matching(re.compile("a+"), "an a"), "ab", 'key = "ab": expected an a'),
+        (matching(re.compile("a+"), "an a"), 1, "key = 1: expected an a"),
         (plainName, "", f'key = "": {A_NAME}'),
         (plainName, "a b", f'key = "a b": {A_NAME}'),
         (plainName, "a\n", f'key = "a\\n": {A_NAME}'),
