@@ -7,15 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lbproxy.balance.candidates import LiveCandidates, NarrowedCandidates
+from lbproxy.balance.informed import InformedPicker
 from lbproxy.balance.maglev import SLICE, tableSize
-from lbproxy.interfaces import (
-    IBackendPicker,
-    ICandidates,
-    ICapacityObserver,
-    IConfigurationObserver,
-    ILoadObserver,
-    IMembershipObserver,
-)
+from lbproxy.interfaces import IBackendPicker, ICandidates
 from lbproxy.words.backend import Backend, Member
 from lbproxy.words.connection import Address, Connection
 
@@ -101,27 +95,24 @@ class Told:
 
     def __init__(self, picker: Any, members: Iterable[Member]) -> None:
         self.picker = picker
+        self.informed = InformedPicker(picker)
         self.members = list(members)
         self.view = viewOf(self.members)
         self.full: set[Member] = set()
-        self._tell(IConfigurationObserver, "configured", self.members)
-        for member in self.members:
-            self._tell(IMembershipObserver, "added", member)
-
-    def _tell(self, interface: Any, what: str, argument: object) -> None:
-        if interface.providedBy(self.picker):
-            getattr(self.picker, what)(argument)
+        self.informed.configured(self.members)
+        self.informed.added(self.members)
 
     def add(self, member: Member) -> None:
         self.view.add(member)
-        self._tell(IMembershipObserver, "added", member)
+        self.informed.added([member])
 
     def remove(self, member: Member) -> None:
         if member in self.full:
             self.full.remove(member)
+            member.isFull = False
         else:
             self.view.remove(member)
-        self._tell(IMembershipObserver, "removed", member)
+        self.informed.removed([member])
 
     def reconfigure(self, members: Iterable[Member]) -> None:
         """Have other members; those that are new are added, others removed."""
@@ -129,7 +120,7 @@ class Told:
         for member in before:
             if member not in self.members and self.has(member):
                 self.remove(member)
-        self._tell(IConfigurationObserver, "configured", self.members)
+        self.informed.configured(self.members)
         positions = {member: at for at, member in enumerate(self.members)}
         self.view = LiveCandidates(
             positions, [each for each in self.members if each in self.view]
@@ -145,21 +136,39 @@ class Told:
     def fill(self, member: Member) -> None:
         self.full.add(member)
         self.view.remove(member)
-        self._tell(ICapacityObserver, "filled", member)
+        member.isFull = True
+        self.informed.capacityChanged(member)
 
     def free(self, member: Member) -> None:
         self.full.remove(member)
         self.view.add(member)
-        self._tell(ICapacityObserver, "freed", member)
+        member.isFull = False
+        self.informed.capacityChanged(member)
 
     def ramp(self, member: Member, ramp: float) -> None:
         member.ramp = ramp
-        self._tell(IMembershipObserver, "changed", member)
+        self.informed.changed(member)
 
     def load(self, member: Member, change: int) -> None:
         """Lease a member, or release it."""
         member.active += change
-        self._tell(ILoadObserver, "loadChanged", member)
+        self.informed.loadChanged(member)
+
+    def happen(self, event: str, member: Member) -> None:
+        """Let something happen to a member, if it can."""
+        present = self.has(member)
+        if event == "add" and not present:
+            self.add(member)
+        elif event == "remove" and present:
+            self.remove(member)
+        elif event == "fill" and member in self.view:
+            self.fill(member)
+        elif event == "free" and member in self.full:
+            self.free(member)
+        elif event == "ramp":
+            self.ramp(member, 0.1 if member.ramp == 1.0 else 1.0)
+        elif event == "lease" or (event == "release" and member.active):
+            self.load(member, 1 if event == "lease" else -1)
 
     def pick(self, *tried: Member, client: int = 0) -> Member:
         """One pick, which is one of the candidates."""

@@ -92,7 +92,7 @@ class TestLeastConnections:
         members = membersOf([1, 2, 3, 1, 5, 1])
         pool = Told(LeastConnections(), members)
         for what, at in events:
-            happen(pool, what, members[at])
+            pool.happen(what, members[at])
             asked = [members[each] for each in tried]
             for passed in ([], asked):
                 left = [each for each in pool.view if each not in passed]
@@ -116,28 +116,6 @@ class TestLeastConnections:
         names(picker, viewOf(members), 26)
         view = viewOf(members[:3])
         assert names(picker, view, 7) == "abcabca"
-
-
-def happen(pool: Told, what: str, member: object) -> None:
-    """Let something happen to a member, if it can."""
-    for each in pool.members:
-        if each is not member:
-            continue
-        present = pool.has(each)
-        if what == "add" and not present:
-            pool.add(each)
-        elif what == "remove" and present:
-            pool.remove(each)
-        elif what == "fill" and each in pool.view:
-            pool.fill(each)
-        elif what == "free" and each in pool.full:
-            pool.free(each)
-        elif what == "lease":
-            pool.load(each, 1)
-        elif what == "release" and each.active:
-            pool.load(each, -1)
-        elif what == "ramp":
-            pool.ramp(each, 0.1 if each.ramp == 1.0 else 1.0)
 
 
 class TestPowerOfTwo:

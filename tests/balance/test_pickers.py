@@ -54,27 +54,15 @@ def test_onlyMember(name: str) -> None:
 
 
 def happen(pool: Told, event: str, at: int) -> None:
-    """Let something happen to a member, if it can."""
+    """Let something happen to a member, if it can, or to the members."""
     member = pool.members[at % len(pool.members)]
-    present = pool.has(member)
-    if event == "add" and not present:
-        pool.add(member)
-    elif event == "remove" and present:
-        pool.remove(member)
-    elif event == "fill" and member in pool.view:
-        pool.fill(member)
-    elif event == "free" and member in pool.full:
-        pool.free(member)
-    elif event == "ramp":
-        pool.ramp(member, 0.1 if member.ramp == 1.0 else 1.0)
-    elif event == "lease" or (event == "release" and member.active):
-        pool.load(member, 1 if event == "lease" else -1)
-    elif event == "configure":
-        # It leaves the pool, or another one comes into it.
-        if len(pool.members) > 3:
-            pool.reconfigure([each for each in pool.members if each is not member])
-        else:
-            pool.reconfigure([*pool.members, *backends(1)])
+    if event != "configure":
+        pool.happen(event, member)
+    # It leaves the pool, or another one comes into it.
+    elif len(pool.members) > 3:
+        pool.reconfigure([each for each in pool.members if each is not member])
+    else:
+        pool.reconfigure([*pool.members, *backends(1)])
 
 
 @settings(deadline=None, max_examples=40)

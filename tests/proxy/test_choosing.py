@@ -30,6 +30,15 @@ def words(story: Story) -> list[End | None]:
     return [each.end for each in story.records.closes]
 
 
+def turnedAway(story: Story) -> list[End | None]:
+    """Let a client come that is closed at once; return the words of all so far."""
+    client = story.client(b"x")
+    assert client.hasEnd
+    client.end()
+    story.settle()
+    return words(story)
+
+
 def test_firstComeFirstServed() -> None:
     """Who waits is served in order, as soon as one before has left."""
     story = one()
@@ -56,26 +65,16 @@ def test_leavesTheQueue() -> None:
     assert [each.received for each in story.backends[0].accepted] == [b"1", b"2", b"4"]
 
 
-def test_queueIsFull() -> None:
-    """More than may wait are closed at once, with a word of their own."""
-    story = one()
-    for _ in range(3):
+@pytest.mark.parametrize(("pool", "waiting"), [("queue-length = 2", 2), ("", 0)])
+def test_queueIsFull(pool: str, waiting: int) -> None:
+    """
+    More than may wait are closed at once, with a word of their own; by default nobody
+    waits.
+    """
+    story = one(pool)
+    for _ in range(1 + waiting):
         story.client(b"x")
-    last = story.client(b"x")
-    assert last.hasEnd
-    last.end()
-    story.settle()
-    assert words(story) == [End.QUEUE_FULL]
-
-
-def test_nobodyWaitsByDefault() -> None:
-    story = one("")
-    story.client(b"x")
-    last = story.client(b"x")
-    assert last.hasEnd
-    last.end()
-    story.settle()
-    assert words(story) == [End.QUEUE_FULL]
+    assert turnedAway(story) == [End.QUEUE_FULL]
 
 
 def test_waitsNoLongerThanItMay() -> None:
@@ -180,11 +179,7 @@ def test_setAside(state: str) -> None:
 def test_allSetAside() -> None:
     """A pool whose members are all set aside refuses at once."""
     story = Story(A, members=members('state = "drain"'))
-    client = story.client(b"x")
-    assert client.hasEnd
-    client.end()
-    story.settle()
-    assert words(story) == [End.NO_BACKEND]
+    assert turnedAway(story) == [End.NO_BACKEND]
 
 
 def test_refuses() -> None:
