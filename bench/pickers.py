@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from lbproxy.balance.candidates import LiveCandidates, NarrowedCandidates
+from lbproxy.balance.maglev import SLICE, tableSize
 from lbproxy.interfaces import (
     ICapacityObserver,
     IConfigurationObserver,
@@ -99,15 +100,24 @@ def _timed(run: Callable[[], object], calls: int, rounds: int) -> float:
 
 
 def _firsts(situation: Situation, rounds: int) -> float:
-    """What the first pick of a connection costs."""
+    """
+    What the first pick of a connection costs.
+
+    @raise RuntimeError: If a pick is no candidate, since it costs what it likes then.
+    """
     connections = _connections()
+    pick, view = situation.picker.pick, situation.view
 
     def run() -> None:
-        pick, view = situation.picker.pick, situation.view
         for connection in connections:
             pick(view, connection)
 
-    return _timed(run, _CLIENTS, rounds)
+    cost = _timed(run, _CLIENTS, rounds)
+    wrong = sum(pick(view, each) not in view for each in connections)
+    if wrong:
+        name = type(situation.picker).__name__
+        raise RuntimeError(f"{name}: {wrong} of {_CLIENTS} picks are no candidates")
+    return cost
 
 
 def _retries(situation: Situation, rounds: int) -> float:
@@ -194,9 +204,11 @@ def rebuild(size: int) -> tuple[float, float, int, float]:
     spent = longest = 0.0
     picks = 0
     pick, view = situation.picker.pick, situation.view
-    # Picks cost what they did before as soon as the table is there.
+    # Picks cost what they did before as soon as the table is there.  Where other
+    # processes disturb the measurement, it is there after so many at the latest.
+    most = 20 * tableSize(size) // SLICE
     window = 0.0
-    while True:
+    while picks < most:
         before = time.process_time()
         pick(view, connection)
         took = time.process_time() - before
@@ -206,24 +218,36 @@ def rebuild(size: int) -> tuple[float, float, int, float]:
             if window * 1e3 < 1.7 * idle:
                 return first, spent, picks - 1000, longest * 1e3
             window = 0.0
+    return first, spent, picks, longest * 1e3
+
+
+def _size(text: str) -> int:
+    size = int(text) if text.isdecimal() else 0
+    if size < 4:
+        raise argparse.ArgumentTypeError(
+            f"{text}: expected 4 or more, since a connection has three retries"
+        )
+    return size
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench pickers")
     parser.add_argument("--picker", choices=NAMES, action="append")
+    parser.add_argument("--members", type=_size, action="append")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args(arguments)
+    sizes = options.members or SIZES
     print(f"{'us of CPU time':18}{'members':>8}", *(f"{each:>10}" for each in HEADS))
     slow = 0
     for name in options.picker or NAMES:
-        for size in SIZES:
+        for size in sizes:
             costs = list(figures(name, size, options.rounds))
             slow += sum(cost > LIMIT for cost in costs[:5])
             print(f"{name:18}{size:8}", *(f"{each:10.1f}" for each in costs))
     print(f"picks above {LIMIT:.0f} us: {slow}")
     if not options.picker or "maglev" in options.picker:
-        for size in SIZES:
+        for size in sizes:
             first, spent, picks, longest = rebuild(size)
             print(
                 f"maglev, {size} members: first table {first:.2f} s; rebuild "
