@@ -26,16 +26,32 @@ FACES = pytest.mark.parametrize("face", [SCRIPT, MODULE], ids=["script", "module
 Ended = subprocess.CompletedProcess[str]
 
 
-def ended(words: Sequence[str], directory: Path) -> Ended:
-    """Run a command to its end, which is expected soon."""
-    return subprocess.run(
-        words,
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+def faces(*arguments: str) -> list[list[str]]:
+    """The same command in each of its spellings."""
+    return [[*face, *arguments] for face in (SCRIPT, MODULE)]
+
+
+def ended(directory: Path, *commands: Sequence[str]) -> list[Ended]:
+    """Run commands beside each other to their end, which is expected soon."""
+    started = [
+        subprocess.Popen(
+            words,
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for words in commands
+    ]
+    try:
+        said = [each.communicate(timeout=PATIENCE) for each in started]
+        return [
+            subprocess.CompletedProcess(each.args, each.returncode, *output)
+            for each, output in zip(started, said, strict=True)
+        ]
+    finally:
+        for each in started:
+            each.kill()
 
 
 class Running:
@@ -107,7 +123,6 @@ def test_serves(
     assert not list(directory.iterdir())
 
 
-@FACES
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
@@ -123,47 +138,42 @@ def test_serves(
     ],
     ids=lambda value: " ".join(value) or "nothing" if type(value) is list else "",
 )
-def test_sameAsTwistd(
-    directory: Path, face: Sequence[str], arguments: list[str], status: int
-) -> None:
-    """It takes the same options, and says what C{twistd lbproxy} says of them."""
+def test_sameAsTwistd(directory: Path, arguments: list[str], status: int) -> None:
+    """They take the same options, and say what C{twistd lbproxy} says of them."""
     foreground = [TWISTD, "--nodaemon", "--pidfile=", "lbproxy"]
-    theirs = ended([*foreground, *arguments], directory)
-    ours = ended([*face, *arguments], directory)
-    assert ours.returncode == theirs.returncode == status
-    for said, expected in (
-        (ours.stdout, theirs.stdout),
-        (ours.stderr, theirs.stderr),
-    ):
-        command = re.sub(r"twistd (\[options\] )?lbproxy", "lbproxy", expected)
-        assert said == command
-    assert ours.stderr.count("\n") == status
+    theirs, *both = ended(directory, [*foreground, *arguments], *faces(*arguments))
+    for ours in both:
+        assert ours.returncode == theirs.returncode == status
+        for said, expected in (
+            (ours.stdout, theirs.stdout),
+            (ours.stderr, theirs.stderr),
+        ):
+            command = re.sub(r"twistd (\[options\] )?lbproxy", "lbproxy", expected)
+            assert said == command
+        assert ours.stderr.count("\n") == status
 
 
-@FACES
-def test_takenPort(directory: Path, face: Sequence[str]) -> None:
+def test_takenPort(directory: Path) -> None:
     """A port that is taken is one line on standard error, and status 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
-        command = ended([*face, "--listen", listen], directory)
-    assert command.returncode == 1
-    assert command.stderr == (
-        f"lbproxy: cannot listen on {listen}: Address already in use\n"
-    )
-    assert "Traceback" not in command.stdout
+        for command in ended(directory, *faces("--listen", listen)):
+            assert command.returncode == 1
+            assert command.stderr == (
+                f"lbproxy: cannot listen on {listen}: Address already in use\n"
+            )
+            assert "Traceback" not in command.stdout
 
 
-@FACES
-def test_version(directory: Path, face: Sequence[str]) -> None:
+def test_version(directory: Path) -> None:
     """C{--version} says which version was installed, as the package does."""
-    command = ended([*face, "--version"], directory)
-    assert command.stdout == f"lbproxy {metadata.version('lbproxy')}\n"
+    for command in ended(directory, *faces("--version")):
+        assert command.stdout == f"lbproxy {metadata.version('lbproxy')}\n"
     assert lbproxy.__version__ == metadata.version("lbproxy")
 
 
-@FACES
-def test_help(directory: Path, face: Sequence[str]) -> None:
+def test_help(directory: Path) -> None:
     """The help begins with the command that was typed."""
-    said = ended([*face, "--help"], directory).stdout
-    assert said.startswith("Usage: lbproxy [options]\n")
-    assert "twistd" not in said
+    for command in ended(directory, *faces("--help")):
+        assert command.stdout.startswith("Usage: lbproxy [options]\n")
+        assert "twistd" not in command.stdout
