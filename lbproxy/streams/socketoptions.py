@@ -20,22 +20,27 @@ def tune(transport: Any, keepalive: float) -> None:
     answered or not; see tcp_probe_timer), which is what C{stall-timeout} is
     for.
 
-    @param transport: The lowest transport; left alone if it has no TCP socket.
+    @param transport: The lowest transport, or a port; left alone if it has no TCP
+        socket.
     @param keepalive: Seconds; 0 leaves keep-alive off.
     """
-    handle = getattr(transport, "socket", None)
-    if not isinstance(handle, socket.socket) or handle.family == socket.AF_UNIX:
+    # The socket of a port may be an object that stands for one.
+    handle: Any = getattr(transport, "socket", None)
+    if getattr(handle, "family", None) not in (socket.AF_INET, socket.AF_INET6):
         return
     try:
         handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if keepalive:
             _keepAlive(handle, keepalive)
+        else:
+            # The socket of a port that reload has kept may have it on.
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
     except OSError:
         # The peer is gone already; reading will report that.
         return
 
 
-def _keepAlive(handle: socket.socket, seconds: float) -> None:
+def _keepAlive(handle: Any, seconds: float) -> None:
     idle = max(1, round(seconds / 2))
     interval = max(1, round(seconds / 2 / _PROBES))
     handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
