@@ -18,6 +18,7 @@ more is closed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from random import Random
 from typing import Any
@@ -44,7 +45,8 @@ from .observe.endslog import EndsLog
 from .observe.observers import Observers, PoolObservers
 from .observe.poolslog import PoolsLog
 from .plugins.making import namedRouter
-from .ports import CannotStart, OpenPort, Ports, ownSocket, portName
+from .ports import CannotStart, OpenPort, Ports, portName
+from .portsettings import PortSettings
 from .proxy.capacity import Capacity
 from .proxy.dialer import Dialer
 from .proxy.listener import ListenerFactory, Sessions, toAddress
@@ -156,7 +158,7 @@ class Generation:
         self._destinations: dict[str, Destination] = {}
         self._pools: list[str] = []
         self._listening: list[str] = []
-        self._ports: list[tuple[OpenPort, ListenerConfiguration, Policy]] = []
+        self._ports: list[tuple[OpenPort, str, ListenerConfiguration, Policy]] = []
         self._gone: list[Deferred[None]] = []
         self._isGone = False
 
@@ -169,13 +171,16 @@ class Generation:
         @raise CannotStart: If that is not possible; then nothing is left open.
         @raise ConfigurationError: If something that is configured cannot be made.
         """
+        undo = ExitStack()
         try:
             self._openAccessLog()
             for pool in self._configuration.pools:
                 self._destinations[pool.name] = self._destination(pool)
             for listener in self._configuration.listeners:
                 self._listen(listener)
+            self._setPorts(undo)
         except BaseException:
+            undo.close()
             self.stopAccepting()
             self._letGo()
             raise
@@ -240,7 +245,7 @@ class Generation:
                 self._log.info("{line}, and stays so", line=line)
         if before is not None:
             before.retire(pool.name for pool in configuration.pools)
-        for port, listener, policy in self._ports:
+        for port, _, listener, policy in self._ports:
             port.factory.use(listener.name, policy, self.sessions)
             port.whenOpen(partial(self._portOpened, listener))
         self._ports.clear()
@@ -293,8 +298,14 @@ class Generation:
                 name,
             )
             self._listening.append(name)
-            self._ports.append((port, listener, policy))
-            port.whenOpen(partial(_own, listener))
+            self._ports.append((port, description, listener, policy))
+
+    def _setPorts(self, undo: ExitStack) -> None:
+        """Set the sockets to what is configured; those that are kept, too."""
+        for port, description, listener, _ in self._ports:
+            settings = PortSettings.of(description, listener.backlog)
+            owned = settings.ownedBy(listener.socketOwner, listener.socketGroup)
+            port.use(description, owned, undo)
 
     def _portOpened(
         self, listener: ListenerConfiguration, port: IListeningPort
@@ -338,7 +349,3 @@ class Generation:
         gone, self._gone = self._gone, []
         for each in gone:
             each.callback(None)
-
-
-def _own(listener: ListenerConfiguration, port: IListeningPort) -> None:
-    ownSocket(port, listener.socketOwner, listener.socketGroup)

@@ -7,11 +7,10 @@ import os
 import socket
 import stat
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack
 from typing import Any
 
 from twisted.internet import tcp
-from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.interfaces import (
@@ -26,6 +25,7 @@ from .causes import cause
 from .endpoints.collisions import ListeningAddress
 from .endpoints.making import serverEndpoint
 from .holdings import Holdings
+from .portsettings import PortSettings, SettingRefused, SettingsInForce
 from .proxy.capacity import SHORTAGES, Capacity
 from .proxy.listener import ListenerFactory
 from .streams.alpn import ignoreOffers
@@ -56,14 +56,17 @@ class OpenPort:
         description: ServerDescription,
         factory: ListenerFactory,
         capacity: Capacity,
+        settings: PortSettings,
     ) -> None:
         """
         @param capacity: Pauses the port as long as it is open.
+        @param settings: What the description is opened with.
         """
         self.factory = factory
         self._capacity = capacity
         self._description = description
         self._port: IListeningPort | None = None
+        self._settings = SettingsInForce(settings)
         self._closed = False
         self._error: CannotStart | None = None
         self._opened: list[Callable[[IListeningPort], object]] = []
@@ -96,6 +99,23 @@ class OpenPort:
             opened(self._port)
         else:
             self._opened.append(opened)
+
+    def use(self, description: ServerDescription, settings: PortSettings, undo: ExitStack) -> None:
+        """
+        Set the socket to some settings, now or as soon as it listens.
+
+        @param description: The description that they belong to, for errors.
+        @param undo: Gets what sets the socket back.
+        @raise CannotStart: If that is not permitted.
+        """
+
+        def use(port: IListeningPort) -> None:
+            try:
+                self._settings.replace(port, settings, undo)
+            except SettingRefused as error:
+                raise _cannotListen(description, str(error)) from None
+
+        self.whenOpen(use)
 
     def close(self) -> Deferred[Any]:
         """
@@ -162,7 +182,8 @@ class Ports:
         def opened() -> OpenPort:
             _replaceStaleSocket(description)
             endpoint = serverEndpoint(self._reactor, description, place, backlog)
-            port = OpenPort(description, make(), self._capacity)
+            settings = PortSettings.of(description, backlog)
+            port = OpenPort(description, make(), self._capacity, settings)
             port.listen(endpoint)
             return port
 
@@ -232,34 +253,6 @@ def gateAccept(port: IListeningPort, capacity: Capacity) -> None:
     listening = getattr(port, "socket", None)
     if isinstance(listening, socket.socket):
         vars(port)["socket"] = AcceptGate(listening, capacity)
-
-
-def ownSocket(port: IListeningPort, owner: int | None, group: int | None) -> None:
-    """
-    Set the owner and the group of a UNIX port's socket, and of the lock beside it.
-
-    Twisted keeps the lock.  The user who owns both can remove them.
-
-    @param owner: The number of the user; L{None} to leave the owner.
-    @param group: The number of the group; L{None} to leave the group.
-    @raise CannotStart: If that is not permitted.
-    """
-    address = port.getHost()
-    if not isinstance(address, UNIXAddress) or (owner is None and group is None):
-        return
-    path = os.fsdecode(address.name or b"")
-    wanted = (-1 if owner is None else owner, -1 if group is None else group)
-    with suppress(OSError):
-        there = os.stat(path)
-        if owner in (None, there.st_uid) and group in (None, there.st_gid):
-            return  # A process that has dropped its privileges need not set it again.
-    try:
-        os.chown(path, *wanted)
-        with suppress(FileNotFoundError):
-            os.lchown(f"{path}.lock", *wanted)
-    except OSError as error:
-        why = f"its owner cannot be set: {error.strerror}"
-        raise _cannotListen(f"unix:{path}", why) from None
 
 
 def closePort(port: IListeningPort) -> Deferred[Any]:

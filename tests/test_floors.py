@@ -29,6 +29,7 @@ FLOORS = [
         "logfile",
         "poolhealth",
         "ports",
+        "portsettings",
         "privileges",
         "runningpool",
         "service",

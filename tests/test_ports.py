@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IListeningPort, IPushProducer
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
@@ -21,7 +21,6 @@ from lbproxy.ports import (
     OpenPort,
     Ports,
     gateAccept,
-    ownSocket,
     portName,
 )
 from lbproxy.proxy.capacity import Capacity
@@ -173,23 +172,3 @@ def test_closedWhileAccepting() -> None:
     listening.close()
     with pytest.raises(BlockingIOError):
         port.socket.accept()
-
-
-def test_ownSocket(tmp_path: Path) -> None:
-    """
-    A socket is given to its owner, with its lock; where that cannot be done the
-    error names it.  Ports that are no files have no owner.
-    """
-    path = tmp_path / "front"
-    port = SimpleNamespace(getHost=lambda: UNIXAddress(str(path)))
-    ownSocket(port, None, None)
-    with pytest.raises(CannotStart) as raised:
-        ownSocket(port, os.getuid(), None)
-    assert str(raised.value) == (
-        f"cannot listen on unix:{path}: its owner cannot be set: "
-        "No such file or directory"
-    )
-    path.touch()
-    ownSocket(port, os.getuid(), os.getgid())
-    assert path.stat().st_uid == os.getuid()
-    ownSocket(MemoryNetwork().listenTCP(80, Factory()), 0, 0)
