@@ -181,6 +181,7 @@ class PassiveHealth:
 
         @return: What it leads to.
         """
+        member.failures += 1
         member.consecutiveFailures += 1
         enough = self.options.consecutiveFailures
         if (

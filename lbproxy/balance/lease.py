@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..words.backend import Backend, Member
     from .pool import Pool
 
@@ -28,20 +30,21 @@ class Lease:
         """The member's backend."""
         return self.member.backend
 
-    def succeeded(self) -> None:
+    def succeeded(self) -> Callable[[], None] | None:
         """
         The dial worked.
 
+        @return: What to call when the member sends its first byte; L{None} if nothing
+            depends on that.
         @raise RuntimeError: If the lease was released.
         """
-        if self._pool is None:
+        pool, member = self._pool, self.member
+        if pool is None:
             raise self._spent()
-        # Most often there are no failures to reset.  Where empty answers count as
-        # failures, a dial has worked only when the member has sent a byte.
-        if self._pool.countsEmpty:
-            return
-        if self.member.consecutiveFailures or self.member.ejections:
-            self._pool.succeeded(self.member)
+        # Most often there are no failures to reset.
+        if member.consecutiveFailures or member.ejections:
+            return pool.connected(member)
+        return None
 
     def failed(self, now: float, reason: str = "") -> None:
         """
@@ -56,20 +59,16 @@ class Lease:
             raise self._spent()
         self._pool.failed(self.member, now, reason)
 
-    def ended(self, now: float, received: int, clientEnded: bool) -> None:
+    def endedEmpty(self, now: float) -> None:
         """
-        The member ended or reset the connection.
+        The member ended or reset the connection before it had sent a byte, and before
+        the client had ended its stream.
 
-        @param received: How many bytes it had sent.
-        @param clientEnded: Whether the client had ended its stream before.
         @raise RuntimeError: If the lease was released.
         """
         if self._pool is None:
             raise self._spent()
-        if received:
-            self._pool.succeeded(self.member)
-        elif not clientEnded:
-            self._pool.endedEmpty(self.member, now)
+        self._pool.endedEmpty(self.member, now)
 
     def release(self) -> None:
         """
@@ -107,7 +106,7 @@ class DialLease(Lease):
         self._dialling = True
         member.dials += 1
 
-    def succeeded(self) -> None:
+    def succeeded(self) -> Callable[[], None] | None:
         """The dial worked, so it is no longer under way."""
         pool, member = self._pool, self.member
         if pool is None:
@@ -117,10 +116,9 @@ class DialLease(Lease):
             member.dials -= 1
             if member.isFull:
                 pool.dialEnded(member)
-        if pool.countsEmpty:
-            return
         if member.consecutiveFailures or member.ejections:
-            pool.succeeded(member)
+            return pool.connected(member)
+        return None
 
     def release(self) -> None:
         """End the claim, and the dial if it is still under way."""

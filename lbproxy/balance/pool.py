@@ -157,9 +157,27 @@ class Pool(Membership):
 
     # What happened to a lease; a lease calls these.
 
-    def succeeded(self, member: Member) -> None:
-        """A dial of C{member} worked."""
-        self._health.succeeded(member)
+    def connected(self, member: Member) -> Callable[[], None] | None:
+        """
+        A dial of C{member} has connected.
+
+        Where empty answers count as failures, that says little: the dial has worked
+        when the member sends a byte.  It must not have failed again in between, since
+        what it can still do for old connections it may not do for new ones.
+
+        @return: What to call when it sends its first byte; L{None} if nothing depends
+            on that.
+        """
+        if not self.countsEmpty:
+            self._health.succeeded(member)
+            return None
+        failures = member.failures
+
+        def answered() -> None:
+            if member.failures == failures:
+                self._health.succeeded(member)
+
+        return answered
 
     def failed(self, member: Member, now: float, reason: str = "") -> None:
         """A dial of C{member} failed."""

@@ -193,7 +193,7 @@ class Exchange(Choosing):
         assert lease is not None
         self._wait = None
         self.state = EXCHANGE[self.state][State.RELAYING]
-        lease.succeeded()
+        answered = lease.succeeded()
         connection.detail = ""
         connection.backend = lease.member.backend
         age = policy.wheel.now() - self._watch.opened
@@ -203,7 +203,7 @@ class Exchange(Choosing):
         self._relay = relay = Relay(
             self._client, backend, self, policy.options.halfClose
         )
-        relay.start()
+        relay.start(answered)
         if self.state is State.RELAYING:
             self._watch.relay(policy.rows[State.RELAYING])
 
@@ -212,9 +212,8 @@ class Exchange(Choosing):
         self.state = EXCHANGE[self.state][State.HALF_CLOSED]
         backend = self.backend
         assert backend is not None
-        counts = not backend.received or self._destination.pool.countsEmpty
-        if counts and relay.first is Ending.BACKEND_ENDED:
-            self._tellEnded(backend)
+        if not backend.received and relay.first is Ending.BACKEND_ENDED:
+            self._tellEmpty()
         self._watch.relay(self._policy.rows[State.HALF_CLOSED])
 
     def relayOver(self, relay: Relay, ending: Ending, reason: Failure | None) -> None:
@@ -227,9 +226,8 @@ class Exchange(Choosing):
         try:
             self.state = EXCHANGE[self.state][State.CLOSING]
             how, end, detail = Mode.FINISHING, _ENDS[ending], ""
-            counts = not backend.received or self._destination.pool.countsEmpty
-            if counts and end in _BY_BACKEND:
-                self._tellEnded(backend)
+            if not backend.received and end in _BY_BACKEND:
+                self._tellEmpty()
             if end is End.CLIENT_RESET or end is End.BACKEND_RESET:
                 how, detail = Mode.RESETTING, resetDetail(reason)
                 if isMistake(reason):
@@ -244,16 +242,17 @@ class Exchange(Choosing):
         except BaseException:
             owner.exchangeFailed(Failure())
 
-    def _tellEnded(self, backend: Stream) -> None:
+    def _tellEmpty(self) -> None:
         """
-        Report to the lease, once, that the member ended the connection.  A member
-        that sent nothing may accept connections without serving them.
+        Report to the lease, once, that the member ended the connection without a byte,
+        unless the client had ended its stream.  Such a member may accept connections
+        without serving them.
         """
         lease = self._lease
         if lease is not None and not self._endTold:
             self._endTold = True
-            now, ended = self._policy.wheel.now(), self._client.readEnded
-            lease.ended(now, backend.received, ended)
+            if not self._client.readEnded:
+                lease.endedEmpty(self._policy.wheel.now())
 
     # Called by the backend's stream while it is being closed.
 

@@ -15,6 +15,7 @@ closes no stream.  It is over when
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
@@ -83,10 +84,12 @@ class Relay:
         self._left = 0
         self.first: Ending | None = None
 
-    def start(self) -> None:
+    def start(self, answered: Callable[[], object] | None = None) -> None:
         """
         Begin to relay.  What either side has sent so far goes first, and an end
         of stream that came before is passed on after it.
+
+        @param answered: Called when the backend has sent its first byte.
         """
         client, backend = self._client, self._backend
         client.owner = backend.owner = self
@@ -98,7 +101,12 @@ class Relay:
             client.resumeProducing()
         if backend.paused:
             backend.resumeProducing()
-        backend.flow(self._count if self._counted is backend else client.write)
+        receive: Callable[[bytes], object] = client.write
+        if self._counted is backend:
+            receive = self._count
+        if answered is not None:
+            receive = _onFirst(backend, answered, receive)
+        backend.flow(receive)
         client.flow(self._count if self._counted is client else backend.write)
         for stream in (client, backend):
             if stream.readEnded:
@@ -210,6 +218,19 @@ class Relay:
 
     def _other(self, stream: Stream) -> Stream:
         return self._backend if stream is self._client else self._client
+
+
+def _onFirst(
+    source: Stream, call: Callable[[], object], receive: Callable[[bytes], object]
+) -> Callable[[bytes], object]:
+    """Make what a stream flows to: it calls something once, and then is out of use."""
+
+    def first(data: bytes) -> None:
+        source.flow(receive)
+        call()
+        receive(data)
+
+    return first
 
 
 def join(

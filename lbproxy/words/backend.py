@@ -144,6 +144,7 @@ class Member:
     @ivar isFull: Whether it has as many connections or dials as it may have.
     @ivar downSince: When its checks found it down, in the seconds of the pool's clock,
         or L{None} while they do not.
+    @ivar failures: How many failures of it were counted so far.
     @ivar consecutiveFailures: How many dials have failed since the last successful one.
     @ivar ejections: How many times it was ejected since the last successful dial.  Each
         ejection doubles the next one.
@@ -161,6 +162,7 @@ class Member:
     dials: int = 0
     isFull: bool = False
     downSince: float | None = None
+    failures: int = 0
     consecutiveFailures: int = 0
     ejections: int = 0
     ejectedUntil: float | None = None

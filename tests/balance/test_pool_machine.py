@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from math import floor, inf
 
 import pytest
@@ -68,6 +68,7 @@ class Expected:
     heldWeight: int | None = None
     down: bool = False
     failures: int = 0
+    allFailures: int = 0
     ejections: int = 0
     until: float | None = None
     active: int = 0
@@ -88,6 +89,8 @@ class Claim:
 
     lease: Lease
     dialling: bool
+    answered: Callable[[], object] | None = None
+    failures: int = 0
 
 
 @define(eq=False)
@@ -264,10 +267,23 @@ class PoolMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.claims)
     def dialSucceeds(self, data: st.DataObject) -> None:
         claim = self.draw(data)
-        claim.lease.succeeded()
+        claim.answered = claim.lease.succeeded()
+        claim.failures = self.model[claim.lease.member].allFailures
         if not self.pool.countsEmpty:
+            assert claim.answered is None
             self.succeeded(claim.lease.member)
         self.dialEnds(claim)
+
+    @rule(data=DATA)
+    @precondition(lambda self: any(each.answered for each in self.claims))
+    def backendAnswers(self, data: st.DataObject) -> None:
+        claims = [each for each in self.claims if each.answered]
+        claim = data.draw(st.sampled_from(claims))
+        assert claim.answered is not None
+        claim.answered()
+        claim.answered = None
+        if claim.failures == self.model[claim.lease.member].allFailures:
+            self.succeeded(claim.lease.member)
 
     def succeeded(self, member: Member) -> None:
         expected = self.model[member]
@@ -296,6 +312,7 @@ class PoolMachine(RuleBasedStateMachine):
             return
         expected, enough = self.model[member], self.ejection.consecutiveFailures
         expected.failures += 1
+        expected.allFailures += 1
         ejected = sum(each.until is not None for each in self.model.values())
         most = floor(self.ejection.maxEjected * len(self.order) + 1e-9)
         if (
@@ -306,17 +323,13 @@ class PoolMachine(RuleBasedStateMachine):
             expected.until = self.now + min(10.0 * 2**expected.ejections, 45.0)
             expected.ejections += 1
 
-    @rule(data=DATA, later=LATER, received=st.integers(0, 1), first=st.booleans())
+    @rule(data=DATA, later=LATER)
     @precondition(lambda self: self.claims)
-    def backendEnds(
-        self, data: st.DataObject, later: float, received: int, first: bool
-    ) -> None:
+    def backendEndsEmpty(self, data: st.DataObject, later: float) -> None:
         self.now += later
         claim = self.draw(data)
-        claim.lease.ended(self.now, received, not first)
-        if received:
-            self.succeeded(claim.lease.member)
-        elif first and self.ejection.emptyAnswer == "failure":
+        claim.lease.endedEmpty(self.now)
+        if self.ejection.emptyAnswer == "failure":
             self.failed(claim.lease.member)
         self.release(claim)
 

@@ -15,7 +15,9 @@ from lbproxy import (
     IBackendPicker,
     IConnectionObserver,
     IMembershipObserver,
+    Standing,
 )
+from lbproxy.testing import Far
 
 
 def fails(*_):
@@ -555,6 +557,72 @@ def test_emptyAnswers() -> None:
         story.client(b"x")
     assert len(sick.accepted) == 1
     assert len(well.accepted) == 9
+    story.stop()
+
+
+def ofFirst(story: Story) -> Far:
+    """The next connection that the first of two members gets."""
+    accepted = story.backends[0].accepted
+    for _ in range(2):
+        if not accepted:
+            story.client(b"x")
+    return accepted.pop()
+
+
+def endsEmpty(story: Story) -> None:
+    ofFirst(story).end()
+    story.settle()
+
+
+EMPTY_FAILS = '[pool.web.ejection]\nempty-answer = "failure"\nconsecutive-failures = 3'
+
+
+def isEjected(story: Story) -> bool:
+    return story.pool.members[0].standing is Standing.EJECTED
+
+
+def test_oldConnectionsEndWell() -> None:
+    """
+    A member that accepts and closes is ejected, though connections that it had before
+    get their answers, and end well.
+    """
+    story = Story(A, B, pool=EMPTY_FAILS)
+    old = ofFirst(story)
+    endsEmpty(story)
+    between = ofFirst(story)
+    endsEmpty(story)
+    for each in (old, between):
+        each.send(b"all that was asked for")
+        each.end()
+        story.settle()
+    assert not isEjected(story)
+    endsEmpty(story)
+    assert isEjected(story)
+    story.stop()
+
+
+def test_newConnectionIsAnswered() -> None:
+    """
+    A member is well again with the first byte for a client that came after the
+    failures, long before that connection ends.
+    """
+    story = Story(A, B, pool=EMPTY_FAILS)
+    (member, _) = story.pool.members
+    endsEmpty(story)
+    endsEmpty(story)
+    new = ofFirst(story)
+    new.send(b"some")
+    endsEmpty(story)
+    endsEmpty(story)
+    assert not isEjected(story)
+    new.send(b" more")
+    endsEmpty(story)
+    assert isEjected(story)
+    story.settle(31)
+    # It is on probation: one answer takes the ejection back, too.
+    ofFirst(story).send(b"well")
+    story.settle()
+    assert (member.ejections, member.consecutiveFailures) == (0, 0)
     story.stop()
 
 
