@@ -171,6 +171,23 @@ def test_drainAsConfigured(logged) -> None:
     assert not story.network.getDelayedCalls()
 
 
+@pytest.mark.parametrize(("delay", "seconds"), [(None, 5), (0, 0), (2, 2)])
+def test_drainWithATimeout(delay: float | None, seconds: float) -> None:
+    """A timeout says nothing of the delay, which is the configured one by default."""
+    story = Story(A, process='shutdown-delay = "5s"\ndrain-timeout = "20s"')
+    story.client(b"early")
+    drained = story.balancer.drain(30, delay)
+    story.settle(max(0.0, seconds - 0.1))
+    assert (8080 in story.network._listening) is (seconds > 0)
+    story.settle(0.2)
+    with pytest.raises(KeyError):
+        story.client()
+    story.settle(29.7)
+    assert not drained.called
+    story.settle(0.4)
+    assert drained.called
+
+
 def test_drainOfNothing() -> None:
     """Without a connection a drain is over at once."""
     assert Story(A).balancer.drain().called
