@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from hashlib import blake2b
 from heapq import heapify, heapreplace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
 
@@ -35,7 +35,11 @@ table of 65,537 entries is ready after 6,000 picks for 10 members; one of 1,048,
 for 10,000 members after 170,000 picks.
 """
 
-_AT_ONCE = 1 << 40
+SMALLEST = 65536
+"""
+Tables have more entries than this.  The first table of a tier is built at once if it is
+of the smallest size: in less than 0.1 s, for up to 655 members.
+"""
 
 
 def tableSize(members: int) -> int:
@@ -45,7 +49,7 @@ def tableSize(members: int) -> int:
     It is at least 65,537, and at least L{ENTRIES} for each member.  It changes seldom,
     since then most keys move: at 656 members, and whenever these have doubled.
     """
-    power = 65536
+    power = SMALLEST
     while power < ENTRIES * members:
         power *= 2
     size = power + 1
@@ -60,41 +64,51 @@ class Table:
     Which member each entry belongs to.
 
     @ivar names: The hashed names of the members, in order.
-    @ivar entries: For each entry the index of a name.
+    @ivar entries: For each entry the index of a name; -1 while it is free, which ends
+        when the table is L{filled<fill>}.
     """
 
     names: list[bytes]
     entries: array[int]
 
+    @classmethod
+    def of(cls, weights: Mapping[bytes, int]) -> Self:
+        """
+        A table of some members whose entries are all free.
 
-def tables(weights: Mapping[bytes, int], slice: int) -> Iterator[Table | None]:
+        @param weights: The weight of each member, by hashed name.
+        """
+        names = sorted(weights)
+        return cls(names, array("i", [-1]) * tableSize(len(names)))
+
+
+def fill(table: Table, weights: Mapping[bytes, int], slice: int) -> Iterator[None]:
     """
-    Build the table of some members.
+    Fill a table whose entries are all free.
 
     This is section 3.4 of Eisenbud et al., 2016: "Maglev: A fast and reliable software
     network load balancer".  The members take turns to claim the first free entry in
     their own order of all entries, which their hashed names give.  A member of weight
     C{w} has its turns C{1 / w} apart, the first one half of that from the start, so
-    that shares are rounded to the nearest entry.
+    that shares are rounded to the nearest entry.  What an entry has once it keeps.
 
     @param weights: The weight of each member, by hashed name.  The table depends on
         this alone, not on its order.
     @param slice: How many entries may be looked at before L{None} is yielded.
-    @return: Yields L{None} after each slice, then the table.
+    @return: Yields L{None} after each slice, and ends when the table is filled.
     """
-    names = sorted(weights)
-    size = tableSize(len(names))
-    turns = _turns([weights[name] for name in names])
-    return _slices(names, size, turns, slice)
+    # This is done before the first slice.
+    turns = _turns(_groups([weights[name] for name in table.names]))
+    return _claims(table.names, table.entries, turns, slice)
 
 
-def _slices(
-    names: list[bytes], size: int, turns: Iterator[int], slice: int
-) -> Iterator[Table | None]:
-    entries = array("i", [-1]) * size
+def _claims(
+    names: list[bytes], entries: array[int], turns: Iterator[int], slice: int
+) -> Iterator[None]:
+    left = size = len(entries)
     places: list[int] = []
     skips: list[int] = []
-    budget, left = slice, size
+    budget = slice
     for name in names:
         place, skip = _order(name, size)
         places.append(place)
@@ -117,9 +131,8 @@ def _slices(
         places[turn] = at
         left -= 1
         if not left:
-            break
+            return
         budget -= 3  # so does a turn
-    yield Table(names, entries)
 
 
 def _order(name: bytes, size: int) -> tuple[int, int]:
@@ -129,11 +142,16 @@ def _order(name: bytes, size: int) -> tuple[int, int]:
     return place, int.from_bytes(hashed[8:], "little") % (size - 1) + 1
 
 
-def _turns(weights: list[int]) -> Iterator[int]:
-    """Yield whose turn it is, for ever: members of one weight have theirs together."""
+def _groups(weights: list[int]) -> dict[int, list[int]]:
+    """Group members, which are numbered, by their weights."""
     groups: dict[int, list[int]] = {}
     for member, weight in enumerate(weights):
         groups.setdefault(weight, []).append(member)
+    return groups
+
+
+def _turns(groups: dict[int, list[int]]) -> Iterator[int]:
+    """Yield whose turn it is, for ever: members of one weight have theirs together."""
     # Strides are whole, so that they are the same everywhere; 48 bits are enough for
     # an error of less than an entry.
     due = [((1 << 48) // weight // 2, weight) for weight in groups]
@@ -148,7 +166,8 @@ class TierTable:
     """
     The table of one tier, and the next one while it is built.
 
-    @ivar table: The table that is used; L{None} if there are no members.
+    @ivar table: The table that is used; L{None} if there are no members.  Some of its
+        entries may be free still, if it is the first one.
     @ivar members: The member of each of its names; L{None} if it is not configured
         any more.
     """
@@ -158,44 +177,55 @@ class TierTable:
         @param tree: The members of the tier.
         """
         self._tree = tree
-        self._building: Iterator[Table | None] | None = None
+        self._next: Table | None = None
+        self._filling: Iterator[None] | None = None
         self._outdated = False
         self.table: Table | None = None
         self.members: list[Member | None] = []
 
     def refresh(self) -> None:
         """
-        Follow the members of the tree, which are others now: build a table at once if
-        there is none, else in slices.
+        Follow the members of the tree, which are others now: begin to build a table.
+        If there is none, it is used from the beginning.
         """
         if not self._tree.leaves:
-            self.table = self._building = None
+            self.table = self._next = self._filling = None
             self._outdated = False
-        elif self.table is None:
-            for table in tables(self._weights(), _AT_ONCE):
-                self.table = table
-        elif self._building is None:
-            self._building = tables(self._weights(), SLICE)
-        else:
+        elif self._filling is not None:
             self._outdated = True
+        else:
+            self._begin()
+            if self.table is None:
+                self._useFirst()
         self._match()
 
     def work(self) -> bool:
         """Go on for a slice, if a table is being built, and return whether one was."""
-        if self._building is None:
+        if self._filling is None:
             return False
-        table = next(self._building)
-        if table is not None:
-            self.table = table
-            self._building = None
-            if self._outdated:
-                self._building = tables(self._weights(), SLICE)
-            self._outdated = False
+        for _ in self._filling:
+            return True
+        wasUsed = self.table is self._next
+        self.table = self._next
+        self._next = self._filling = None
+        if self._outdated:
+            self._begin()
+        self._outdated = False
+        if not wasUsed:
             self._match()
         return True
 
-    def _weights(self) -> dict[bytes, int]:
-        return {leaf.hashed: leaf.weight for leaf in self._tree.leaves.values()}
+    def _begin(self) -> None:
+        weights = {leaf.hashed: leaf.weight for leaf in self._tree.leaves.values()}
+        self._next = Table.of(weights)
+        self._filling = fill(self._next, weights, SLICE)
+
+    def _useFirst(self) -> None:
+        """Use the table that is being built, and finish it if it is of the smallest."""
+        self.table = self._next
+        if len(self._tree.leaves) * ENTRIES <= SMALLEST:
+            while self.work():
+                pass
 
     def _match(self) -> None:
         """Find the members that the table names."""
@@ -213,10 +243,12 @@ class Maglev(Rendezvous):
     entries, in an order of its own, and after L{PROBES} to the tree of
     L{Rendezvous}.  So all other keys stay, and it returns with its member.
 
-    The first table is built at once.  When members or weights change, the next one is
-    built by L{SLICE} entries in each pick, while the old one is used: a member that
-    is new has no keys until then.  Changes in the meantime are put together into the
-    table after that.
+    When members or weights change, a table is built by L{SLICE} entries in each pick,
+    while the old one is used: a member that is new has no keys until then.  Changes in
+    the meantime are put together into the table after that.  A first table that is not
+    built at once is used while it is built: a key whose entry is free still goes to the
+    member that L{Rendezvous} gives it.  As entries keep what they have, a key moves
+    once at most, and all others agree with a table that is ready.
     """
 
     def __init__(self, key: str = "client-address") -> None:
@@ -247,7 +279,10 @@ class Maglev(Rendezvous):
             at = int.from_bytes(key[:8], "little") % size
             skip = int.from_bytes(key[8:], "little") % (size - 1) + 1
             for _ in range(PROBES):
-                member = members[entries[at]]
+                entry = entries[at]
+                if entry < 0:
+                    return super()._choose(tier, key, candidates, told)
+                member = members[entry]
                 if member is not None and member in candidates:
                     return member
                 at = (at + skip) % size

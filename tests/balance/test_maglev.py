@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from attrs import evolve
 from picking import Told, backends, moved, rebuild
 
-from lbproxy.balance.maglev import ENTRIES, SLICE, Maglev, Table, tables, tableSize
+from lbproxy.balance.hashing import Rendezvous
+from lbproxy.balance.maglev import ENTRIES, SLICE, Maglev, Table, fill, tableSize
 from lbproxy.balance.nametree import nameHash
 
 
 def whole(weights: dict[str, int]) -> tuple[Counter[str], int]:
-    """How many entries each name has, and how many slices it took to build them."""
+    """How many entries each name has, and how many slices it took to fill them."""
     hashed = {nameHash(name): name for name in weights}
-    building = tables({each: weights[name] for each, name in hashed.items()}, SLICE)
-    for slices, table in enumerate(building, 1):
-        if isinstance(table, Table):
-            counted = Counter(hashed[table.names[entry]] for entry in table.entries)
-            return counted, slices
-    raise AssertionError("there was no table")
+    byHash = {each: weights[name] for each, name in hashed.items()}
+    table = Table.of(byHash)
+    slices = sum(1 for _ in fill(table, byHash, SLICE))
+    counted = Counter(hashed[table.names[entry]] for entry in table.entries)
+    assert sum(counted.values()) == tableSize(len(weights))
+    return counted, slices
 
 
 class TestTable:
@@ -122,3 +124,93 @@ class TestRebuild:
         for each in members[1:]:
             pool.remove(each)
         assert set(pool.owners(100)) == {"m0"}
+
+
+MANY = 700
+"""So many members have a table that is built in slices from the beginning."""
+
+
+def built(pool: Told, clients: int) -> tuple[list[str], list[list[str]]]:
+    """
+    Where clients go when the first table is ready, and in each of some rounds before.
+    """
+    rounds = []
+    for _ in range(20):
+        rounds.append(pool.owners(clients))
+        for _ in range(1000):
+            pool.pick(client=clients)
+    return pool.owners(clients), rounds
+
+
+class TestFirst:
+    """The first table of many members, which is used while it is built."""
+
+    def test_aClientMovesOnce(self) -> None:
+        """
+        A client goes where the tree says, and then, once for all, where every balancer
+        sends it that has its table ready.
+        """
+        members = backends(MANY)
+        last, rounds = built(Told(Maglev(), members), 300)
+        tree = Told(Rendezvous(), members).owners(300)
+        agreeing = []
+        for owners in rounds:
+            settled = [
+                owner == final for owner, final in zip(owners, last, strict=True)
+            ]
+            assert all(
+                settled[client] or owners[client] == tree[client]
+                for client in range(300)
+            )
+            agreeing.append(sum(settled))
+        assert agreeing == sorted(agreeing)
+        assert agreeing[0] < 60
+        assert 60 < agreeing[5] < agreeing[-1]
+
+    def test_agrees(self) -> None:
+        """
+        Balancers whose tables are ready agree, however many members there were in the
+        beginning, in whichever order.
+        """
+        members = backends(MANY + 50)
+        one = Told(Maglev(), members[:MANY])
+        one.pick()
+        one.reconfigure(members)
+        other = Told(Maglev(), members[::-1])
+        for pool in (one, other):
+            rebuild(pool)
+        rebuild(one)
+        owners = one.owners(500)
+        assert owners == other.owners(500)
+        assert len(set(owners)) > 300
+
+    def test_membersChange(self) -> None:
+        """
+        While it is built, members that are removed have no clients, and those that are
+        new have their share of the clients that have no entry yet.
+        """
+        members = backends(MANY + 50)
+        pool = Told(Maglev(), members[50:])
+        for _ in range(1500):
+            pool.pick()
+        pool.reconfigure(members[:-50])
+        owners = set(pool.owners(2000))
+        assert not owners & {each.name for each in members[-50:]}
+        assert len(owners & {each.name for each in members[:50]}) > 20
+
+    def test_weights(self) -> None:
+        """When it is ready the shares are those of the weights."""
+        members = [*backends(MANY - 1), *backends(1, weight=MANY)]
+        members[-1].backend = evolve(members[-1].backend, name="heavy")
+        pool = Told(Maglev(), members)
+        rebuild(pool)
+        assert 0.45 < pool.owners(4000).count("heavy") / 4000 < 0.55
+
+    def test_noCandidateHasAnEntry(self) -> None:
+        """One member that is left has all clients, whether it has entries or not."""
+        members = backends(MANY)
+        pool = Told(Maglev(), members)
+        for each in members[1:]:
+            pool.remove(each)
+        for _ in range(3):
+            assert set(pool.owners(500)) == {"m0"}
