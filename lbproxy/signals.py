@@ -16,6 +16,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+_HELD = {signal.SIGTERM}
+"""
+What waits until the reactor runs.  It does not replace a handler of SIGINT that is set.
+"""
+
 
 class Signals:
     """
@@ -53,18 +58,34 @@ class Signals:
         self._stopping = False
 
     def take(self) -> None:
-        """Set the handlers."""
+        """
+        Set the handlers.
+
+        SIGTERM waits until the reactor runs, or until L{release}.
+        """
+        # When it begins to run, the reactor sets a handler of its own for SIGTERM, with
+        # which this signal would end twistd with its status.  Threads that are made
+        # from now on do not take the signal either.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
         signal.signal(signal.SIGHUP, self._inTurn(self._reload))
         signal.signal(signal.SIGUSR1, self._inTurn(self._reopen))
         signal.signal(signal.SIGUSR2, self._inTurn(self._ignore))
         signal.signal(signal.SIGQUIT, self._quit)
         self._takeStops()
-        # Again, since the reactor sets its own handlers when it begins to run.
-        self._reactor.callWhenRunning(self._takeStops)
+        self._reactor.callWhenRunning(self._runs)
+
+    def release(self) -> None:
+        """Let SIGTERM through, since the reactor runs or will not run."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
 
     def leave(self) -> None:
         """Ignore further signals to stop, since the reactor is stopping."""
         self._stopping = True
+
+    def _runs(self) -> None:
+        # Again, since the reactor has just set its own.
+        self._takeStops()
+        self.release()
 
     def _takeStops(self) -> None:
         signal.signal(signal.SIGTERM, self._stop)

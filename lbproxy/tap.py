@@ -208,7 +208,10 @@ class CommandLineService(MultiService):
         self._signals.take()
         try:
             super().privilegedStartService()
-        except (CannotStart, ConfigurationError) as error:
+        except BaseException as error:
+            self._signals.release()
+            if not isinstance(error, CannotStart | ConfigurationError):
+                raise
             if os.getpid() == self._madeBy:
                 _fail(str(error))
             self._log.critical("{error}", error=str(error))

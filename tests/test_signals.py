@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 from collections.abc import Callable, Iterator
@@ -48,10 +49,17 @@ class Process:
         self.drains.append(Deferred())
         return self.drains[-1]
 
-    def run(self) -> None:
+    def run(self, between: Callable[[], object] = list) -> None:
+        """
+        Begin to run.
+
+        @param between: Called when the reactor has set its own handlers.
+        """
         self.running = True
+        if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+            signal.signal(signal.SIGINT, self.sigInt)
         signal.signal(signal.SIGTERM, self.sigTerm)
-        signal.signal(signal.SIGINT, self.sigTerm)
+        between()
         for call, *arguments in self._whenRunning:
             call(*arguments)
 
@@ -66,7 +74,9 @@ def process() -> Iterator[Process]:
     """A process whose signals are put back when the test is over."""
     before = {number: signal.getsignal(number) for number in (*STOPPING, *OTHERS)}
     cores = resource.getrlimit(resource.RLIMIT_CORE)
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     yield Process()
+    signal.pthread_sigmask(signal.SIG_SETMASK, held)
     resource.setrlimit(resource.RLIMIT_CORE, cores)
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -175,6 +185,26 @@ def test_drainBeforeItRuns(process: Process, number: signal.Signals) -> None:
     process.turn()
     assert len(process.drains) == 1
     assert not process.stoppedBy
+
+
+@pytest.mark.parametrize("number", DRAINING)
+def test_drainWhileItBeginsToRun(process: Process, number: signal.Signals) -> None:
+    """One that comes when the reactor has set its own handlers drains all the same."""
+    Signals(process, process.drain, list, list).take()
+    process.run(lambda: os.kill(os.getpid(), number))
+    process.turn()
+    assert len(process.drains) == 1
+    assert not process.stoppedBy
+
+
+def test_startFails(process: Process) -> None:
+    """When it will not run, a signal to stop does what it always does."""
+    signals = Signals(process, process.drain, list, list)
+    signals.take()
+    signal.raise_signal(signal.SIGTERM)
+    assert not process.waiting
+    signals.release()
+    assert len(process.waiting) == 1
 
 
 def test_quitBeforeItRuns(process: Process) -> None:

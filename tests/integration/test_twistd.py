@@ -261,6 +261,31 @@ def test_stop(
     assert daemon.record().end == "client-closed"
 
 
+EARLY = """
+import os, signal
+from twisted.internet import reactor
+reactor.addSystemEventTrigger(
+    "during", "startup", os.kill, os.getpid(), signal.SIGTERM
+)
+route = lambda connection: None
+"""
+"""A router's module; the signal comes when the reactor has set its own handlers."""
+
+
+@pytest.mark.parametrize("reactor", ["epoll", "asyncio"])
+def test_stopWhileItStarts(startWith: StartWith, tmp_path: Path, reactor: str) -> None:
+    """A signal that comes while it starts is an orderly stop, too."""
+    (tmp_path / "early.py").write_text(EARLY)
+    daemon = startWith(
+        "tcp:127.0.0.1:9",
+        listener='router = "python:early.route"',
+        reactor=reactor,
+        environment={"PYTHONPATH": str(tmp_path)},
+    )
+    daemon.says("Received SIGTERM: connections may finish")
+    assert daemon.stop(None) == 0
+
+
 def test_stopInTime(startWith: StartWith, serve: Callable[..., Backend]) -> None:
     """
     Clients are accepted for shutdown-delay; those that have not finished within
