@@ -190,7 +190,9 @@ def figures(name: str, size: int, rounds: int) -> Iterator[float]:
     yield _loads(situation, rounds)
 
 
-def untilBuilt(situation: Situation, size: int, idle: float) -> tuple[float, int, float]:
+def untilBuilt(
+    situation: Situation, size: int, idle: float
+) -> tuple[float, int, float]:
     """
     Pick until Maglev's table is built.
 

@@ -59,6 +59,7 @@ from .streams.socketoptions import tune
 from .streams.wheel import Wheel
 from .words.backend import Member
 from .words.connection import Address, End
+from .words.endpoints import ServerDescription
 
 
 @define(eq=False)
@@ -158,7 +159,9 @@ class Generation:
         self._destinations: dict[str, Destination] = {}
         self._pools: list[str] = []
         self._listening: list[str] = []
-        self._ports: list[tuple[OpenPort, str, ListenerConfiguration, Policy]] = []
+        self._ports: list[
+            tuple[OpenPort, ServerDescription, ListenerConfiguration, Policy]
+        ] = []
         self._gone: list[Deferred[None]] = []
         self._isGone = False
 

@@ -100,7 +100,9 @@ class OpenPort:
         else:
             self._opened.append(opened)
 
-    def use(self, description: ServerDescription, settings: PortSettings, undo: ExitStack) -> None:
+    def use(
+        self, description: ServerDescription, settings: PortSettings, undo: ExitStack
+    ) -> None:
         """
         Set the socket to some settings, now or as soon as it listens.
 

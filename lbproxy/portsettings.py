@@ -57,10 +57,14 @@ class PortSettings:
         @param description: One that an endpoint was made from.
         @param backlog: The backlog, unless the description gives one.
         """
-        described = description.withDefault("backlog", backlog)
-        if described.kind == "unix":
-            described = described.withDefault("mode", _MODE)
-        held, mode = described.argument("backlog"), described.argument("mode")
+        described = description.withDefault("backlog", backlog).withDefault(
+            "mode", _MODE
+        )
+
+        def argument(name: str) -> str | None:
+            return described.argument(name) if described.takes(name) else None
+
+        held, mode = argument("backlog"), argument("mode")
         return cls(
             None if held is None else int(held), None if mode is None else int(mode, 8)
         )

@@ -52,7 +52,7 @@ def test_namesItsMember(kind: type, maxDials: int) -> None:
         lambda lease: lease.release(),
         lambda lease: lease.succeeded(),
         lambda lease: lease.failed(0.0, "refused"),
-        lambda lease: lease.ended(0.0, 0, False),
+        lambda lease: lease.endedEmpty(1.0),
     ],
     ids=["release", "succeeded", "failed", "ended"],
 )
@@ -86,41 +86,43 @@ def test_aDialThatWorks(
     pool = poolOf("ab", ejection=ejection, maxDials=maxDials)
     a = pool.members[0]
     leased(pool, a).failed(0.0)
-    lease = leased(pool, a)
-    lease.succeeded()
+    answered = leased(pool, a).succeeded()
     assert a.consecutiveFailures == failures
-    lease.ended(1.0, 1, False)
+    if answered is not None:
+        answered()
     assert a.consecutiveFailures == 0
 
 
+@KINDS
+def test_anOldConnectionIsAnswered(kind: type, maxDials: int) -> None:
+    """It does not speak for a member that has failed since it was made."""
+    pool = poolOf("ab", ejection=STRICT, maxDials=maxDials)
+    a = pool.members[0]
+    leased(pool, a).failed(0.0)
+    answered = leased(pool, a).succeeded()
+    leased(pool, a).failed(0.0)
+    assert answered is not None
+    answered()
+    assert a.consecutiveFailures == 2
+
+
 @pytest.mark.parametrize(
-    ("ejection", "received", "clientEnded", "told", "failures"),
+    ("ejection", "told", "failures"),
     [
-        (LENIENT, 0, False, [("endedEmpty", "a")], 1),
-        (STRICT, 0, False, [("endedEmpty", "a"), ("ejected", "a")], 2),
-        (LENIENT, 0, True, [], 1),
-        (STRICT, 0, True, [], 1),
-        (LENIENT, 1, False, [], 0),
-        (STRICT, 1, True, [], 0),
+        (LENIENT, [("endedEmpty", "a")], 1),
+        (STRICT, [("endedEmpty", "a"), ("ejected", "a")], 2),
     ],
 )
-def test_theMemberEnds(
-    ejection: EjectionOptions,
-    received: int,
-    clientEnded: bool,
-    told: list[tuple[str, str]],
-    failures: int,
+def test_theMemberEndsEmpty(
+    ejection: EjectionOptions, told: list[tuple[str, str]], failures: int
 ) -> None:
-    """
-    A member that says nothing is told of, and ejected where that is a failure; but not
-    if its client had nothing more to say.  A byte makes it as good as new.
-    """
+    """A member that says nothing is told of, and ejected where that is a failure."""
     heard = Heard()
     pool = poolOf("ab", observer=heard, ejection=ejection)
     a = pool.members[0]
     leased(pool, a).failed(0.0)
     heard.since()
-    leased(pool, a).ended(1.0, received, clientEnded)
+    leased(pool, a).endedEmpty(1.0)
     assert [each[:2] for each in heard.words] == told
     assert a.consecutiveFailures == failures
 

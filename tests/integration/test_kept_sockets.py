@@ -19,8 +19,9 @@ from twisted.logger import formatEvent
 
 from lbproxy import CannotStart, LoadBalancer
 from lbproxy.config.file import configurationFromText
-from lbproxy.words.place import Place
 from lbproxy.ports import portName
+from lbproxy.words.endpoints import ServerDescription
+from lbproxy.words.place import Place
 
 from .daemon import freePort
 
@@ -48,9 +49,10 @@ class Kept:
     def socket(self, description: str) -> socket.socket:
         """The socket of one endpoint."""
         ports: Any = processOf(self.balancer).ports
+        parsed = ServerDescription.parse(description)
         found: list[Any] = []
-        ports.take(description, 1, Place("test"), Factory).whenOpen(found.append)
-        ports.release(portName(description))
+        ports.take(parsed, 1, Place("test"), Factory).whenOpen(found.append)
+        ports.release(portName(parsed))
         return found[0].socket
 
     def backlog(self, description: str) -> int:
