@@ -190,13 +190,10 @@ def figures(name: str, size: int, rounds: int) -> Iterator[float]:
     yield _loads(situation, rounds)
 
 
-def untilBuilt(
-    situation: Situation, size: int, idle: float
-) -> tuple[float, int, float]:
+def untilBuilt(situation: Situation, idle: float) -> tuple[float, int, float]:
     """
     Pick until Maglev's table is built.
 
-    @param size: How many members there are.
     @param idle: The microseconds of a pick when no table is built.
     @return: The seconds it took, the picks, and the milliseconds of the longest one.
     """
@@ -204,7 +201,7 @@ def untilBuilt(
     pick, view = situation.picker.pick, situation.view
     # Picks cost what they did before as soon as the table is there.  Where other
     # processes disturb the measurement, it is there after so many at the latest.
-    most = 20 * tableSize(size) // SLICE
+    most = 20 * tableSize(len(situation.members)) // SLICE
     spent = window = longest = 0.0
     picks = 0
     while picks < most:
@@ -242,13 +239,13 @@ def building(size: int) -> Iterator[str]:
     before = time.process_time()
     situation = Situation("maglev", size + 1)
     at = time.process_time() - before
-    spent, picks, longest = untilBuilt(situation, size, idle)
+    spent, picks, longest = untilBuilt(situation, idle)
     yield (
         f"configured in {at:.2f} s; first table {spent:.2f} s in {picks} picks, the "
         f"longest one {longest:.1f} ms"
     )
     situation.tell(IConfigurationObserver, "configured", situation.members[:-1])
-    spent, picks, longest = untilBuilt(situation, size, idle)
+    spent, picks, longest = untilBuilt(situation, idle)
     gc.enable()
     yield f"next table {spent:.2f} s in {picks} picks, the longest one {longest:.1f} ms"
 
