@@ -91,7 +91,7 @@ def measure(connections: int, directory: Path) -> None:
         output = stack.enter_context(log.open("w"))
         process = subprocess.Popen(command, stdout=output, stderr=output)
         stack.callback(process.wait)
-        stack.callback(process.terminate)
+        stack.callback(process.kill)  # Its connections would be drained first.
         _until(listening)
         found = listening()
         assert found is not None

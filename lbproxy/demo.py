@@ -49,7 +49,10 @@ class Demo:
     The three services, on free ports of the loopback interface.
 
     @ivar backends: The services, once they are started.
+    @ivar advice: One line that says how to name other backends.
     """
+
+    advice = ADVICE
 
     def __init__(self, reactor: IReactorTCP) -> None:
         self._reactor = reactor

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .balance.pool import Pool
-from .demo import ADVICE, Demo
 from .plugins.making import buildPicker
 from .poolhealth import PoolHealth
 from .proxy.pluginerrors import nameOf
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
 
     from .config.model import PoolConfiguration
+    from .demo import Demo
     from .generation import Process
     from .interfaces import IBackendPicker, IPoolObserver
     from .streams.wheel import Timer
@@ -60,11 +60,11 @@ class RunningPool:
         self._due: Timer | None = None
         self._removals: dict[Member, Timer] = {}
         picker = self._picker(configured)
-        self._demo = None if configured.backends else Demo(process.reactor)
+        self._demo = None if configured.backends else _demo(process.reactor)
         backends = configured.backends
         if self._demo is not None:
             backends = self._demo.start()
-            self._log.info("No backends were named. {advice}", advice=ADVICE)
+            self._log.info("No backends were named. {advice}", advice=self._demo.advice)
         self.pool = Pool(
             configured.name,
             backends,
@@ -278,6 +278,13 @@ class RunningPool:
         if pool.queue.places and pool.nextDue < float("inf"):
             # A member may come back by time alone.
             self._due = wheel.call(pool.nextDue - wheel.now(), self._hasRoom)
+
+
+def _demo(reactor: Any) -> Demo:
+    # It needs twisted.web, whose import is a tenth of the time that a start takes.
+    from .demo import Demo
+
+    return Demo(reactor)
 
 
 def _ignore() -> None:
