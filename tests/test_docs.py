@@ -131,7 +131,7 @@ def test_readmeTestIt() -> None:
         (
             "python3 -m venv .venv && .venv/bin/pip install -e '.[test]'"
             " --config-settings editable_mode=compat"
-            " && .venv/bin/python -m pytest -n 4"
+            " && .venv/bin/python -m pytest -n 4 --dist worksteal"
         ),
     ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from configured import configured
 
-from .daemon import LOOPBACK, Daemon, run
+from .daemon import LOOPBACK, Daemon, eventually, run
 from .peers import Backend, asks, echo
 
 TAC = Path(__file__).parents[2] / "lbproxy.tac"
@@ -161,6 +161,9 @@ def test_signalsAreTheApplications(
     application = tmp_path / "application.py"
     application.write_text(EMBEDDING.format(backend="tcp:127.0.0.1:9"))
     daemon = startTwistd(f"--python={application}")
+    with daemon.connect():
+        # It listens before the reactor runs and takes signals.
+        eventually(daemon.connections, "it does not accept")
     assert daemon.stop(number) == -number
     assert "[lbproxy.signals" not in daemon.log
 

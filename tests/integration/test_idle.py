@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 def test_idle() -> None:
     """
     C{python -m bench idle} tells of memory, of two descriptors for each, and of what

@@ -97,6 +97,7 @@ def warmUp(daemon: Daemon, kind: str, authority: trustme.CA) -> int:
     return daemon.memory()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["tcp", "unix", "tls"])
 def test_slowReaders(
     start: Start,
@@ -136,6 +137,7 @@ def test_slowReaders(
         assert daemon.memory() - before < ALLOWED
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["tcp", "unix", "tls"])
 def test_slowBackends(
     start: Start,

@@ -35,6 +35,7 @@ def measured(*arguments: str) -> str:
     )
 
 
+@pytest.mark.long
 def test_pickers() -> None:
     """
     C{python -m bench pickers} has a row for each picker and each number of members,
