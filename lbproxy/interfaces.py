@@ -8,7 +8,7 @@ opening and end.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zope.interface import Attribute, Interface
@@ -118,6 +118,21 @@ class ILoadObserver(Interface):
 
     def loadChanged(member: Member) -> None:
         """C{member.active} is one more or one less than before."""
+
+
+class IFailureReporter(Interface):
+    """
+    Reports what it has caught, for a picker that calls code from elsewhere, such as a
+    function that makes keys, and goes on without it.
+    """
+
+    def reportTo(failed: Callable[[object, str], object]) -> None:
+        """
+        Report failures from now on; called before the first pick.
+
+        @param failed: Called while the exception is handled, with the object that
+            raised it and the name of what it was called for.  It logs the exception.
+        """
 
 
 class IConfigurationObserver(Interface):

@@ -214,9 +214,9 @@ class RunningPool:
             return self._given
         return buildPicker(configured.picker, configured.place.key("picker"))
 
-    def _pickerFailed(self, picker: IBackendPicker, doing: str) -> None:
+    def _pickerFailed(self, plugin: object, doing: str) -> None:
         # The pool may not be made yet.
-        self._process.errors.tell(picker, Failure(), doing)
+        self._process.errors.tell(plugin, Failure(), doing)
 
     def _update(self) -> None:
         """Let the pool have the members that are configured, added and not removed."""

@@ -246,6 +246,20 @@ def test_troubleshooting(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("host", "key"),
+    [
+        ("192.0.2.77", "192.0.2.0/24"),
+        ("2001:db8:7:1::5", "2001:db8:7::/48"),
+        ("127.0.0.1", "127.0.0.0/24"),
+    ],
+)
+def test_networks(host: str, key: str) -> None:
+    """The key function that is shown has one key for each network."""
+    byNetwork = runpy.run_path(str(EXAMPLES / "networks.py"))["byNetwork"]
+    assert byNetwork(connectionFrom(host)) == key
+
+
 def test_quietest() -> None:
     """The synchronous example takes whoever has the fewest connections."""
     picker = runpy.run_path(str(EXAMPLES / "quietest.py"))["Quietest"]()

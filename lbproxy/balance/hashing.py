@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from fractions import Fraction
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from ..interfaces import (
     IBackendPicker,
     ICandidates,
     ICapacityObserver,
     IConfigurationObserver,
+    IFailureReporter,
+    ILoadObserver,
     IMembershipObserver,
 )
 from ..words.options import Option
 from ..words.values import oneOf
+from .bounds import LoadBound
 from .nametree import NameTree, nameHash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from ..words.backend import Member
     from ..words.connection import Connection
@@ -39,7 +44,10 @@ def _serverName(connection: Connection) -> str:
     return connection.serverName.lower()
 
 
-_KEYS: Mapping[str, Callable[[Connection], str]] = {
+KeyFunction = Callable[["Connection"], str | bytes]
+"""A function that returns what is hashed for a connection."""
+
+_KEYS: Mapping[str, KeyFunction] = {
     "client-address": _address,
     "client-address-port": _addressAndPort,
     "server-name": _serverName,
@@ -53,13 +61,46 @@ KEY = Option(
 """The option of pickers by hash."""
 
 
-def keyHash(key: str) -> bytes:
-    """Hash a key to 16 bytes, the same in every process."""
-    return blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+def keyHash(key: str | bytes) -> bytes:
+    """Hash a key to 16 bytes, the same in every process; text as UTF-8."""
+    if isinstance(key, str):
+        key = key.encode("utf-8", "surrogateescape")
+    return blake2b(key, digest_size=16).digest()
+
+
+class _ForeignKey:
+    """
+    A key function from elsewhere.  If it raises, or returns no key, the key is the
+    client's address.
+
+    @ivar failed: Called within the handling of what it raised; L{None} raises it.
+    """
+
+    def __init__(self, function: KeyFunction) -> None:
+        self._function = function
+        self.failed: Callable[[object, str], object] | None = None
+
+    def __call__(self, connection: Connection) -> bytes | str:
+        try:
+            key = self._function(connection)
+            if isinstance(key, str):
+                return key.encode("utf-8", "surrogateescape")
+            if isinstance(key, bytes):
+                return key
+            raise TypeError(f"expected str or bytes, not {type(key).__name__}")
+        except BaseException:
+            if self.failed is None:
+                raise
+            self.failed(self._function, "key")
+        return _address(connection)
 
 
 @implementer(
-    IBackendPicker, IMembershipObserver, ICapacityObserver, IConfigurationObserver
+    IBackendPicker,
+    IMembershipObserver,
+    ICapacityObserver,
+    IConfigurationObserver,
+    IFailureReporter,
 )
 class Rendezvous:
     """
@@ -69,21 +110,38 @@ class Rendezvous:
     A key goes to the same member as long as that is a candidate, in every process
     that has the same configuration.  There is one tree for the backends and one for
     the backups.
+
+    Where the load is bounded, it provides L{ILoadObserver} too.
     """
 
-    def __init__(self, key: str = "client-address") -> None:
+    def __init__(
+        self,
+        key: str | KeyFunction = "client-address",
+        bounded_load: Fraction | float = 0,
+    ) -> None:
         """
         @param key: What is hashed: C{"client-address"}, C{"client-address-port"} or
-            C{"server-name"}.
+            C{"server-name"}; or a function that returns it.
+        @param bounded_load: The factor of L{LoadBound}; 0 bounds no load.
         """
-        self._key = _KEYS[key]
+        self._key = _KEYS[key] if isinstance(key, str) else _ForeignKey(key)
         self._trees = (NameTree(), NameTree())
+        self._bounds: tuple[LoadBound, ...] = ()
+        if bounded_load:
+            factor = Fraction(bounded_load)
+            self._bounds = tuple(LoadBound(tree, factor) for tree in self._trees)
+            alsoProvides(self, ILoadObserver)
         self._members: list[Member] = []
         self._added: set[Member] = set()
         self._full: set[Member] = set()
         self._configured = False
         self._view: ICandidates | None = None
         self._version = 0
+
+    def reportTo(self, failed: Callable[[object, str], object]) -> None:
+        """Report what a key function from elsewhere raises."""
+        if isinstance(self._key, _ForeignKey):
+            self._key.failed = failed
 
     def configured(self, members: Sequence[Member]) -> None:
         """Place C{members}, and none besides."""
@@ -110,6 +168,7 @@ class Rendezvous:
             ]
             for member in wrong:
                 tree.remove(member)
+                self._tell(member)
             new = [member for member in hashes if member not in tree.leaves]
             for member in new:
                 tree.add(member, hashes[member])
@@ -145,11 +204,17 @@ class Rendezvous:
         self._full.discard(member)
         self._tell(member)
 
+    def loadChanged(self, member: Member) -> None:
+        """C{member} has one connection more or less."""
+        self._tell(member)
+
     def _tell(self, member: Member) -> None:
         """Set in the trees whether a member may be picked."""
         available = member in self._added and member not in self._full
         for tree in self._trees:
             tree.set(member, available)
+        for bound in self._bounds:
+            bound.follow(member, available)
 
     def pick(self, candidates: ICandidates, connection: Connection) -> Member | None:
         """Choose the first candidate in the order of the connection's key."""
@@ -160,13 +225,30 @@ class Rendezvous:
             self._learn(candidates)
         for tier, tree in enumerate(self._trees):
             if tree.available:
-                member = self._choose(tier, key, candidates, told=True)
+                member = None
+                if self._bounds:
+                    member = self._chooseWithin(tier, key, candidates)
+                if member is None:
+                    member = self._choose(tier, key, candidates, told=True)
                 if member is not None:
                     return member
         return self._chooseUntold(key, candidates)
 
+    def _chooseWithin(
+        self, tier: int, key: bytes, candidates: ICandidates
+    ) -> Member | None:
+        """
+        Choose among the candidates of a tier that are below the bound.
+
+        @return: L{None} if there is none, which is possible for a retry.
+        """
+        bound = self._bounds[tier]
+        member = self._choose(tier, key, bound.within(candidates), told=True)
+        bound.lift()
+        return member
+
     def _choose(
-        self, tier: int, key: bytes, candidates: ICandidates, told: bool
+        self, tier: int, key: bytes, candidates: Container[Member], told: bool
     ) -> Member | None:
         """Choose among the candidates of a tier; L{None} if there is none."""
         return self._trees[tier].pick(key, candidates, told)

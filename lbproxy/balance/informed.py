@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..interfaces import (
     ICapacityObserver,
     IConfigurationObserver,
+    IFailureReporter,
     ILoadObserver,
     IMembershipObserver,
 )
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ..interfaces import IBackendPicker
     from ..words.backend import Member
 
-    PickerFailed = Callable[[IBackendPicker, str], object]
+    PickerFailed = Callable[[object, str], object]
 
 
 class InformedPicker:
@@ -35,8 +36,8 @@ class InformedPicker:
     ) -> None:
         """
         @param failed: Called within the handling of an exception of the picker, with
-            the picker and the name of the method that raised it.  L{None} raises the
-            exception.
+            what has raised it, the picker or code that it calls, and the name of the
+            method.  L{None} raises the exception.
         """
         self._picker = picker
         self._failed = failed
@@ -45,6 +46,8 @@ class InformedPicker:
         self._load = _as(ILoadObserver, picker)
         self._configuration = _as(IConfigurationObserver, picker)
         self.followsLoad = self._load is not None
+        if failed is not None and IFailureReporter.providedBy(picker):
+            self._tell(picker, "reportTo", failed)
 
     def configured(self, members: Sequence[Member]) -> None:
         """These are all members of the pool now."""

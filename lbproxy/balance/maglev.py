@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
 
-from .hashing import Rendezvous
+from .hashing import KeyFunction, Rendezvous
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
+    from fractions import Fraction
 
     from ..interfaces import ICandidates
     from ..words.backend import Member
@@ -251,12 +252,16 @@ class Maglev(Rendezvous):
     once at most, and all others agree with a table that is ready.
     """
 
-    def __init__(self, key: str = "client-address") -> None:
+    def __init__(
+        self,
+        key: str | KeyFunction = "client-address",
+        bounded_load: Fraction | float = 0,
+    ) -> None:
         """
-        @param key: What is hashed: C{"client-address"}, C{"client-address-port"} or
-            C{"server-name"}.
+        @param key: See L{Rendezvous}.
+        @param bounded_load: See L{Rendezvous}.
         """
-        super().__init__(key)
+        super().__init__(key, bounded_load)
         self._tables = tuple(TierTable(tree) for tree in self._trees)
 
     def _placed(self, tier: int) -> None:
@@ -269,7 +274,7 @@ class Maglev(Rendezvous):
         return super().pick(candidates, connection)
 
     def _choose(
-        self, tier: int, key: bytes, candidates: ICandidates, told: bool
+        self, tier: int, key: bytes, candidates: Container[Member], told: bool
     ) -> Member | None:
         """Choose by the table of a tier."""
         state = self._tables[tier]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from math import log
+from math import inf, log
 from struct import Struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
-    from ..interfaces import ICandidates
     from ..words.backend import Member
 
 FANOUT = 16
@@ -43,9 +42,10 @@ class Leaf:
     @ivar bits: The other bits of its hash, the highest one first.
     @ivar weight: Its configured weight when it was put in.
     @ivar available: 1 if the member may be picked, as far as it was told; else 0.
+    @ivar least: Its load, where loads are bounded; see L{NameTree.bear}.
     """
 
-    __slots__ = ("available", "bits", "group", "hashed", "member", "weight")
+    __slots__ = ("available", "bits", "group", "hashed", "least", "member", "weight")
 
     def __init__(self, member: Member, hashed: bytes) -> None:
         self.member = member
@@ -55,6 +55,7 @@ class Leaf:
         self.bits = bits[_FIRST_BITS:]
         self.weight = member.weight
         self.available = 0
+        self.least = 0.0
 
 
 class Node:
@@ -66,14 +67,16 @@ class Node:
     @ivar weight: The sum of the weights below.
     @ivar share: The share of that which is in C{zero}, in units of C{2 ** -32}.
     @ivar available: How many leaves below are available.
+    @ivar least: The least load of a leaf below.
     """
 
-    __slots__ = ("available", "one", "share", "weight", "zero")
+    __slots__ = ("available", "least", "one", "share", "weight", "zero")
 
     def __init__(self) -> None:
         self.zero: Node | Leaf | None = None
         self.one: Node | Leaf | None = None
         self.weight = self.share = self.available = 0
+        self.least = 0.0
 
     def child(self, bit: str) -> Node | Leaf | None:
         """The half that has a bit."""
@@ -87,11 +90,22 @@ class Node:
             self.one = child
 
     def weigh(self) -> None:
-        """Sum up the weights of the halves."""
+        """Sum up the weights of the halves, and compare their loads."""
         zero = self.zero.weight if self.zero is not None else 0
         one = self.one.weight if self.one is not None else 0
         self.weight = zero + one
         self.share = (zero << 32) // self.weight if self.weight else 0
+        self.compare()
+
+    def compare(self) -> bool:
+        """Find the least load, and return whether it was another one before."""
+        before, zero, one = self.least, self.zero, self.one
+        if zero is None or one is None:
+            only = one if zero is None else zero
+            self.least = inf if only is None else only.least
+        else:
+            self.least = min(zero.least, one.least)
+        return self.least != before
 
 
 class NameTree:
@@ -121,9 +135,12 @@ class NameTree:
 
     @ivar leaves: The leaf of each member.
     @ivar available: How many members are available.
+    @ivar bound: Only members with a smaller load are found among those that are
+        available; infinity for all.
     """
 
     def __init__(self) -> None:
+        self.bound = inf
         self.leaves: dict[Member, Leaf] = {}
         self.available = 0
         self._groups: dict[int, Node] = {}
@@ -195,8 +212,22 @@ class NameTree:
             for node, _ in self._way(leaf):
                 node.available += change
 
+    def bear(self, leaf: Leaf, load: float) -> None:
+        """
+        Set the load of a member, which is 0 until then.
+
+        @param load: Infinity for a member that may not be picked, if any member has
+            another load than 0.
+        """
+        if leaf.least == load:
+            return
+        leaf.least = load
+        for node, _ in reversed(list(self._way(leaf))):
+            if not node.compare():
+                break  # and so it is above
+
     def pick(
-        self, key: bytes, candidates: ICandidates, told: bool = True
+        self, key: bytes, candidates: Container[Member], told: bool = True
     ) -> Member | None:
         """
         The first candidate in a key's order.
@@ -224,7 +255,7 @@ class NameTree:
         return self.pickSecond(key, candidates, told)
 
     def pickSecond(
-        self, key: bytes, candidates: ICandidates, told: bool = True
+        self, key: bytes, candidates: Container[Member], told: bool = True
     ) -> Member | None:
         """
         The first candidate on a key's second way down; L{None} if there is none.
@@ -233,13 +264,17 @@ class NameTree:
         """
         way = _Way(key, 1)
         groups = self._order
+        bound = None
         if told:
-            groups = [each for each in groups if each[1].available]
+            bound = self.bound
+            groups = [
+                each for each in groups if each[1].available and each[1].least < bound
+            ]
         scores = way.scores(groups)
         for _ in groups:
             best = scores.index(max(scores))
             scores[best] = float("-inf")
-            found = _first(groups[best][1], way, 0, candidates, told)
+            found = _first(groups[best][1], way, candidates, bound)
             if found is not None:
                 return found
         return None
@@ -273,17 +308,36 @@ class _Way:
 
 
 def _first(
-    node: Node | Leaf, way: _Way, depth: int, candidates: ICandidates, told: bool
+    top: Node | Leaf, way: _Way, candidates: Container[Member], bound: float | None
 ) -> Member | None:
-    """The first candidate below a node on a key's second way down."""
-    if isinstance(node, Leaf):
-        return node.member if node.member in candidates else None
-    halves = (node.zero, node.one)
-    if way.numbers(depth)[depth] >= node.share:
-        halves = (node.one, node.zero)
-    for half in halves:
-        if half is not None and (half.available or not told):
-            found = _first(half, way, depth + 1, candidates, told)
-            if found is not None:
-                return found
+    """
+    The first candidate below a node of the root on a key's second way down.
+
+    @param bound: Halves are passed over in which nobody is available or all have as
+        much load as this; with L{None} no half is.
+    """
+    numbers = way.numbers(0)
+    # What comes after the present half, the last one first.
+    later: list[tuple[Node | Leaf, int]] = [(top, 0)]
+    while later:
+        node, depth = later.pop()
+        while isinstance(node, Node):
+            if depth == len(numbers):
+                numbers = way.numbers(depth)
+            one, other = node.zero, node.one
+            if numbers[depth] >= node.share:
+                one, other = other, one
+            depth += 1
+            if other is not None and (
+                bound is None or (other.available and other.least < bound)
+            ):
+                later.append((other, depth))
+            if one is None or not (
+                bound is None or (one.available and one.least < bound)
+            ):
+                break
+            node = one
+        else:
+            if node.member in candidates:
+                return node.member
     return None

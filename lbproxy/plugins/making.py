@@ -8,18 +8,13 @@ becomes an error of one line.
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
 from inspect import iscoroutine
 from json import loads
-from pathlib import Path
 from typing import Any
 
 from attrs import frozen
-from twisted.python.reflect import namedAny
 from zope.interface import implementer
 from zope.interface.interface import InterfaceClass
 
@@ -38,10 +33,9 @@ from ..words.place import ConfigurationError, Place, knownHint, knownOnes
 from .choice import PickerChoice
 from .installed import installed, tellBroken
 from .lacking import cannotTake, lack
+from .naming import EXPECTED, PYTHON, named
 
-_PYTHON = "python:"
-_EXPECTED = 'expected "python:package.module.Attribute"'
-_PLAIN = re.compile(r"0|-?[1-9][0-9]{0,99}|true|false")
+_PLAIN = re.compile(r"(0|-?[1-9][0-9]{0,99})(\.[0-9]{1,99})?|true|false")
 _PICKER = Place("picker")
 _PROBE = Place("health-check")
 _ROUTER = Place("router")
@@ -157,7 +151,7 @@ def _built(
         blame = _Blame(place.key(sort.key), choice.name, place)
     else:
         blame = _Blame(place, str(choice))
-    if choice.name.startswith(_PYTHON):
+    if choice.name.startswith(PYTHON):
         found = _named(choice.name, blame)
     else:
         found = _factory(sort, choice.name, factories, blame)
@@ -177,8 +171,8 @@ def namedRouter(text: str, place: Place = _ROUTER) -> IRouter:
     @raise ConfigurationError: If there is no such router.
     """
     blame = _Blame(place, text)
-    if not text.startswith(_PYTHON):
-        raise blame.refuse(_EXPECTED)
+    if not text.startswith(PYTHON):
+        raise blame.refuse(EXPECTED)
     found = _named(text, blame)
     router: IRouter
     if isinstance(found, type):
@@ -226,31 +220,10 @@ class _Blame:
 
 
 def _named(text: str, blame: _Blame) -> Any:
-    name = text.removeprefix(_PYTHON)
-    package = name.partition(".")[0]
-    if not package:
-        raise blame.refuse(_EXPECTED)
-    complaint = f"{name} cannot be imported"
-    if package not in sys.modules:
-        found = find_spec(package)
-        if found is None:
-            raise blame.refuse(f"{complaint}: looked for in {', '.join(_path())}")
-        if found.origin:
-            complaint += f" from {found.origin}"
-    elif origin := getattr(sys.modules[package], "__file__", None):
-        complaint += f" from {origin}"
-    return blame.call(complaint, namedAny, name)
-
-
-def _path() -> Iterable[str]:
-    """The directories in which modules are searched for, except Python's own."""
-    own = Path(os.__file__).parent
-    places = dict.fromkeys(str(Path(each).absolute()) for each in sys.path)
-    return [
-        each
-        for each in places
-        if Path(each).is_dir() and Path(each) not in (own, own / "lib-dynload")
-    ]
+    try:
+        return named(text)
+    except ValueError as error:
+        raise blame.refuse(str(error)) from None
 
 
 def _factory(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
 
 _TEXT = re.compile(r"[^\0]+")
 
@@ -28,6 +29,25 @@ def wholeNumber(lowest: int, highest: int | None = None) -> Callable[[object], i
         ):
             raise ValueError(f"expected a whole number {limits}")
         return written
+
+    return parse
+
+
+def offOrFactor(highest: int) -> Callable[[object], Fraction]:
+    """
+    Make a parser of a factor: 0, for off, or more than 1 and C{highest} at most.
+
+    @return: A parser whose result is the decimal number exactly as it was written.
+    """
+
+    def parse(written: object) -> Fraction:
+        if (
+            isinstance(written, int | float)
+            and not isinstance(written, bool)
+            and (written == 0 or 1 < written <= highest)
+        ):
+            return Fraction(str(written))
+        raise ValueError(f"expected 0 for off, or a number above 1, up to {highest}")
 
     return parse
 

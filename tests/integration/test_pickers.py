@@ -17,7 +17,7 @@ NAMES = [
     each.name
     for each in vars(lbproxy_plugin).values()
     if isinstance(each, PickerPlugin)
-]
+] + ["rendezvous-bounded", "maglev-bounded"]
 SIZES = (4, 10, 150)
 
 

@@ -6,7 +6,7 @@ from random import Random
 
 from twisted.application.service import ServiceMaker
 
-from lbproxy.balance.hashing import KEY
+from lbproxy.balance.bounds import BOUNDED_LOAD
 from lbproxy.balance.pickers import (
     First,
     LeastConnections,
@@ -19,6 +19,7 @@ from lbproxy.balance.pickers import (
 from lbproxy.health.options import ExchangeOptions, HttpOptions, pluginOptions
 from lbproxy.health.probes import TlsProbe, exchangeProbe, httpProbe, tcpProbe
 from lbproxy.plugins.classes import HealthProbePlugin, PickerPlugin
+from lbproxy.plugins.keys import KEY_OPTION
 
 command = ServiceMaker(
     "lbproxy",
@@ -32,8 +33,9 @@ random = PickerPlugin("random", lambda: RandomChoice(Random()))
 leastConnections = PickerPlugin("least-connections", LeastConnections)
 powerOfTwo = PickerPlugin("power-of-two", lambda: PowerOfTwo(Random()))
 first = PickerPlugin("first", First)
-maglev = PickerPlugin("maglev", Maglev, {"key": KEY})
-rendezvous = PickerPlugin("rendezvous", Rendezvous, {"key": KEY})
+_byHash = {"key": KEY_OPTION, "bounded-load": BOUNDED_LOAD}
+maglev = PickerPlugin("maglev", Maglev, _byHash)
+rendezvous = PickerPlugin("rendezvous", Rendezvous, _byHash)
 
 tcpCheck = HealthProbePlugin("tcp", tcpProbe)
 tlsCheck = HealthProbePlugin("tls", TlsProbe)
