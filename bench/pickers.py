@@ -14,6 +14,7 @@ from lbproxy.balance.maglev import SLICE, tableSize
 from lbproxy.interfaces import (
     ICapacityObserver,
     IConfigurationObserver,
+    ILatencyObserver,
     ILoadObserver,
     IMembershipObserver,
 )
@@ -29,7 +30,7 @@ CHOICES = {
         name: PickerChoice(name)
         for name in (
             *("round-robin", "random", "least-connections", "power-of-two"),
-            *("first", "rendezvous", "maglev"),
+            *("peak-ewma", "first", "rendezvous", "maglev"),
         )
     },
     "rendezvous-bounded": PickerChoice("rendezvous", _BOUNDED),
@@ -62,10 +63,10 @@ class Situation:
         for member in self.members:
             self.tell(IMembershipObserver, "added", member)
 
-    def tell(self, interface: Any, what: str, argument: object) -> None:
+    def tell(self, interface: Any, what: str, *arguments: object) -> None:
         """Tell the picker something, if it provides the interface."""
         if interface.providedBy(self.picker):
-            getattr(self.picker, what)(argument)
+            getattr(self.picker, what)(*arguments)
 
     def fill(self, full: Sequence[Member]) -> None:
         """Let members be full."""
@@ -166,7 +167,7 @@ def _changes(situation: Situation, rounds: int) -> float:
 
 
 def _loads(situation: Situation, rounds: int) -> float:
-    """What a lease and its release cost."""
+    """What a lease, an answer and the release cost."""
     some = situation.members[:: max(1, len(situation.members) // 100)]
 
     def run() -> None:
@@ -174,6 +175,7 @@ def _loads(situation: Situation, rounds: int) -> float:
             for change in (1, -1):
                 member.active += change
                 situation.tell(ILoadObserver, "loadChanged", member)
+            situation.tell(ILatencyObserver, "answered", member, 0.5, 2.0)
 
     return _timed(run, len(some), rounds)
 
@@ -187,6 +189,7 @@ def figures(name: str, size: int, rounds: int) -> Iterator[float]:
     for member in situation.members:
         member.active = random.randrange(5)
         situation.tell(ILoadObserver, "loadChanged", member)
+        situation.tell(ILatencyObserver, "answered", member, random.random(), 1.0)
     yield _firsts(situation, rounds)
     shuffled = random.sample(situation.members, size)
     for left in (size // 2, max(1, size // 100)):

@@ -120,6 +120,43 @@ class ILoadObserver(Interface):
         """C{member.active} is one more or one less than before."""
 
 
+class ILatencyObserver(Interface):
+    """
+    Told how long members take to answer, for a picker that goes by that.
+
+    Each lease ends in one of C{answered}, C{failed} and C{waited}.  All times are in
+    the seconds of one clock that never goes back.
+    """
+
+    def picking(now: float) -> None:
+        """It is C{now}, and a member is picked next."""
+
+    def answered(member: Member, seconds: float, now: float) -> None:
+        """
+        The first byte of C{member} has come.
+
+        @param seconds: How long it took to connect; and, if the client had sent
+            something, from the first byte of that to the first one of the answer.  It
+            is not known what a member has waited for that speaks first.
+        """
+
+    def failed(member: Member, seconds: float, now: float) -> None:
+        """
+        A dial of C{member} has failed; or it ended the connection without a byte,
+        before the client ended its stream.
+
+        @param seconds: How long that took.
+        """
+
+    def waited(member: Member, seconds: float, now: float) -> None:
+        """
+        The connection is over, and C{member} was not at fault, or that is not known.
+
+        @param seconds: How long it took to connect, or was dialled; and how long the
+            client has waited for an answer.  The whole would have taken longer.
+        """
+
+
 class IFailureReporter(Interface):
     """
     Reports what it has caught, for a picker that calls code from elsewhere, such as a

@@ -91,6 +91,7 @@ class Told:
     A picker as a pool has it: told of all that it provides an interface for.
 
     @ivar view: The candidates of a first try.
+    @ivar now: The time, in seconds, which the test moves.
     """
 
     def __init__(self, picker: Any, members: Iterable[Member]) -> None:
@@ -99,6 +100,7 @@ class Told:
         self.members = list(members)
         self.view = viewOf(self.members)
         self.full: set[Member] = set()
+        self.now = 0.0
         self.informed.configured(self.members)
         self.informed.added(self.members)
 
@@ -167,12 +169,16 @@ class Told:
             self.free(member)
         elif event == "ramp":
             self.ramp(member, 0.1 if member.ramp == 1.0 else 1.0)
+        elif event in ("answered", "failed", "waited"):
+            self.now += 3.0
+            getattr(self.informed, event)(member, self.now / 7 % 1, self.now)
         elif event == "lease" or (event == "release" and member.active):
             self.load(member, 1 if event == "lease" else -1)
 
     def pick(self, *tried: Member, client: int = 0) -> Member:
         """One pick, which is one of the candidates."""
         view = without(self.view, *tried) if tried else self.view
+        self.informed.picking(self.now)
         chosen = self.picker.pick(view, clientAt(client, *tried))
         assert isinstance(chosen, Member)
         assert chosen in view

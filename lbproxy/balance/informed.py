@@ -8,6 +8,7 @@ from ..interfaces import (
     ICapacityObserver,
     IConfigurationObserver,
     IFailureReporter,
+    ILatencyObserver,
     ILoadObserver,
     IMembershipObserver,
 )
@@ -29,6 +30,7 @@ class InformedPicker:
     the pool is doing.
 
     @ivar followsLoad: Whether it is told of each lease and its release.
+    @ivar followsLatency: Whether it is told how long members take to answer.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class InformedPicker:
         self._capacity = _as(ICapacityObserver, picker)
         self._load = _as(ILoadObserver, picker)
         self._configuration = _as(IConfigurationObserver, picker)
+        self._latency = _as(ILatencyObserver, picker)
         self.followsLoad = self._load is not None
+        self.followsLatency = self._latency is not None
         if failed is not None and IFailureReporter.providedBy(picker):
             self._tell(picker, "reportTo", failed)
 
@@ -86,14 +90,35 @@ class InformedPicker:
         if self._load is not None:
             self._tell(self._load, "loadChanged", member)
 
+    def picking(self, now: float) -> None:
+        """It is C{now}, and a member is picked next."""
+        if self._latency is not None:
+            self._tell(self._latency, "picking", now)
+
+    def answered(self, member: Member, seconds: float, now: float) -> None:
+        """A member has taken so long to answer."""
+        if self._latency is not None:
+            self._tell(self._latency, "answered", member, seconds, now)
+
+    def failed(self, member: Member, seconds: float, now: float) -> None:
+        """A member has taken so long to fail."""
+        if self._latency is not None:
+            self._tell(self._latency, "failed", member, seconds, now)
+
+    def waited(self, member: Member, seconds: float, now: float) -> None:
+        """A member was waited for so long."""
+        if self._latency is not None:
+            self._tell(self._latency, "waited", member, seconds, now)
+
     def leave(self) -> None:
         """Tell the picker nothing more."""
         self._membership = self._capacity = self._load = self._configuration = None
-        self.followsLoad = False
+        self._latency = None
+        self.followsLoad = self.followsLatency = False
 
-    def _tell(self, observer: Any, what: str, argument: object) -> None:
+    def _tell(self, observer: Any, what: str, *arguments: object) -> None:
         try:
-            getattr(observer, what)(argument)
+            getattr(observer, what)(*arguments)
         except BaseException:
             if self._failed is None:
                 raise

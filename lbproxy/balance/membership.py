@@ -36,6 +36,7 @@ class Membership:
     @ivar queue: The connections that wait for room.
     @ivar countsEmpty: Whether an empty answer counts as a failed dial.
     @ivar follows: Whether it must be told of each lease and each release.
+    @ivar timed: What tells its picker how long members take; L{None} if nothing does.
     @ivar hasRoom: Called when a connection that waits may find room.  It has
         C{callWaiting} called later, since another may be in the middle of its end.
     """
@@ -207,17 +208,15 @@ class Membership:
         self._place(member)
 
     def close(self) -> None:
-        """
-        Remove all members from the picker, if it observes the membership, so that
-        another pool may use it.
-        """
+        """Take all members from the picker, so that another pool may use it."""
         self._picker.removed(self._current.inOrder())
         self._picker.leave()
 
     # Internals.
 
     def _follow(self) -> None:
-        """Find out whether each lease and release has to be told."""
+        """Find out whether each lease and release has to be told, and each answer."""
+        self.timed = self._picker if self._picker.followsLatency else None
         self.follows = bool(
             self.options.maxDials
             or self._picker.followsLoad

@@ -2,6 +2,7 @@
 
 from .chance import RandomChoice
 from .hashing import Rendezvous
+from .latency import PeakEwma
 from .load import LeastConnections, PowerOfTwo
 from .maglev import Maglev
 from .rotation import First, RoundRobin
@@ -10,6 +11,7 @@ __all__ = [
     "First",
     "LeastConnections",
     "Maglev",
+    "PeakEwma",
     "PowerOfTwo",
     "RandomChoice",
     "Rendezvous",

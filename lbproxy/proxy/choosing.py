@@ -163,6 +163,8 @@ class Choosing:
         if only is not None:
             self._claim(only)
             return
+        if pool.timed is not None:
+            pool.timed.picking(now)
         try:
             answer = pool.picker.pick(candidates, self._connection)
         except BaseException:

@@ -19,6 +19,7 @@ from ..streams.watch import Watch
 from ..words.backend import Member
 from ..words.connection import Connection, End
 from ..words.units import formatDuration
+from .answertime import AnswerTime
 from .choosing import Choosing
 from .dialer import DialTimeout, shortage
 from .policy import Destination, Policy
@@ -66,6 +67,7 @@ class Exchange(Choosing):
     """
 
     __slots__ = (
+        "_answerTime",
         "_client",
         "_dialledAt",
         "_endTold",
@@ -90,6 +92,7 @@ class Exchange(Choosing):
         self._dialledAt = 0.0
         self._relay: Relay | None = None
         self._endTold = False
+        self._answerTime: AnswerTime | None = None
 
     def late(self, limit: Limit) -> None:
         """A time limit of the present wait was reached: end the wait."""
@@ -122,7 +125,8 @@ class Exchange(Choosing):
 
     def _claim(self, member: Member) -> None:
         """Lease the member that was chosen, and dial it."""
-        lease = self._lease = self._destination.pool.lease(member)
+        pool = self._destination.pool
+        lease = self._lease = pool.lease(member)
         if lease is None:
             self._go(self._pick)
             return
@@ -131,7 +135,9 @@ class Exchange(Choosing):
             self._leaveQueue()
         self.state = EXCHANGE[self.state][State.DIALLING]
         options, policy = self._destination.dial, self._policy
-        self._dialledAt = policy.wheel.now()
+        now = self._dialledAt = policy.wheel.now()
+        if pool.timed is not None:
+            self._answerTime = AnswerTime(pool, member, policy.wheel, now)
         row = policy.rows[State.DIALLING]
         self._watch.wait(row, options.connectTimeout, options.dialDeadline)
         self._wait = policy.dialer.dial(
@@ -155,8 +161,12 @@ class Exchange(Choosing):
         lacking = shortage(reason)
         if lacking is not None:
             self._policy.exhausted(lacking)
+            if self._answerTime is not None:
+                self._answerTime.over()
         else:
             lease.failed(self._policy.wheel.now(), brief(reason))
+            if self._answerTime is not None:
+                self._answerTime.failed()
         self._lease = None
         lease.release()
         self._tried = (*self._tried, lease.member)
@@ -175,6 +185,8 @@ class Exchange(Choosing):
             reason = f"no answer in {formatDuration(round(took, 1))}"
             if took >= min(options.connectTimeout, options.dialDeadline) - _TICK:
                 lease.failed(self._policy.wheel.now(), reason)
+                if self._answerTime is not None:
+                    self._answerTime.failed()
             self._connection.tried.append(lease.backend)
             self._addReason(lease, reason)
         self._fail(End.DIAL_DEADLINE, self._connection.detail)
@@ -196,14 +208,19 @@ class Exchange(Choosing):
         answered = lease.succeeded()
         connection.detail = ""
         connection.backend = lease.member.backend
-        age = policy.wheel.now() - self._watch.opened
-        connection.connected = connection.opened + age
+        now = policy.wheel.now()
+        connection.connected = connection.opened + (now - self._watch.opened)
         self.backend = backend
         self._watch.streams += (backend,)
         self._relay = relay = Relay(
             self._client, backend, self, policy.options.halfClose
         )
-        relay.start(answered)
+        answerTime = self._answerTime
+        if answerTime is None:
+            relay.start(answered)
+        else:
+            answerTime.connected(now, answered)
+            relay.start(answerTime.answered, answerTime.asked)
         if self.state is State.RELAYING:
             self._watch.relay(policy.rows[State.RELAYING])
 
@@ -253,6 +270,8 @@ class Exchange(Choosing):
             self._endTold = True
             if not self._client.readEnded:
                 lease.endedEmpty(self._policy.wheel.now())
+                if self._answerTime is not None:
+                    self._answerTime.failed()
 
     # Called by the backend's stream while it is being closed.
 
@@ -297,6 +316,8 @@ class Exchange(Choosing):
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.release()
+        if self._answerTime is not None:
+            self._answerTime.over()
         if self.backend is not None:
             self._connection.bytesFromBackend = self.backend.received
         owner, self._owner = self._owner, None

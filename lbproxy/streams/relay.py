@@ -84,12 +84,17 @@ class Relay:
         self._left = 0
         self.first: Ending | None = None
 
-    def start(self, answered: Callable[[], object] | None = None) -> None:
+    def start(
+        self,
+        answered: Callable[[], object] | None = None,
+        asked: Callable[[], object] | None = None,
+    ) -> None:
         """
         Begin to relay.  What either side has sent so far goes first, and an end
         of stream that came before is passed on after it.
 
         @param answered: Called when the backend has sent its first byte.
+        @param asked: Called when the client has sent its first byte.
         """
         client, backend = self._client, self._backend
         client.owner = backend.owner = self
@@ -107,7 +112,12 @@ class Relay:
         if answered is not None:
             receive = _onFirst(backend, answered, receive)
         backend.flow(receive)
-        client.flow(self._count if self._counted is client else backend.write)
+        send: Callable[[bytes], object] = backend.write
+        if self._counted is client:
+            send = self._count
+        if asked is not None:
+            send = _onFirst(client, asked, send)
+        client.flow(send)
         for stream in (client, backend):
             if stream.readEnded:
                 self.streamEnded(stream)

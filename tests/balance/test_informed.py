@@ -15,6 +15,7 @@ from lbproxy.interfaces import (
     IBackendPicker,
     ICapacityObserver,
     IConfigurationObserver,
+    ILatencyObserver,
     ILoadObserver,
     IMembershipObserver,
 )
@@ -25,6 +26,7 @@ ASKS: dict[Any, set[str]] = {
     ICapacityObserver: {"filled", "freed"},
     ILoadObserver: {"loadChanged"},
     IConfigurationObserver: {"configured"},
+    ILatencyObserver: {"picking", "answered", "failed", "waited"},
 }
 """The methods of each interface of those that are told of members."""
 
@@ -33,6 +35,7 @@ METHODS = sorted(set.union(*ASKS.values()))
 LIFE = [
     *("configured ab", "added a", "added b", "filled b"),
     *("filled a", "freed b", "changed a", "loadChanged b"),
+    *("picking 1.0", "answered a 0.5 2.0", "failed b 0.1 3.0", "waited a 9.0 4.0"),
     *("removed a", "removed b"),
 ]
 """What L{live} tells a picker that asks for everything."""
@@ -59,9 +62,11 @@ class Curious:
             setattr(self, what, self._teller(what, what == broken))
 
     def _teller(self, what: str, raises: bool) -> Callable[[Any], None]:
-        def tell(about: Member | list[Member]) -> None:
-            told = about.name if isinstance(about, Member) else names(about)
-            self.told.append(f"{what} {told}")
+        def tell(about: Member | list[Member] | float, *more: float) -> None:
+            told = str(about)
+            if isinstance(about, Member | list):
+                told = about.name if isinstance(about, Member) else names(about)
+            self.told.append(" ".join([what, told, *map(str, more)]))
             if raises:
                 raise Broken(told)
 
@@ -79,6 +84,10 @@ def live(informed: InformedPicker) -> None:
     informed.capacityChanged(b)
     informed.changed(a)
     informed.loadChanged(b)
+    informed.picking(1.0)
+    informed.answered(a, 0.5, 2.0)
+    informed.failed(b, 0.1, 3.0)
+    informed.waited(a, 9.0, 4.0)
     informed.removed(members)
 
 
@@ -98,6 +107,7 @@ def test_whatItAsksFor(asked: Iterable[Any]) -> None:
     wanted = {what for each in asked for what in ASKS[each]}
     assert picker.told == [each for each in LIFE if each.split()[0] in wanted]
     assert informed.followsLoad == (ILoadObserver in asked)
+    assert informed.followsLatency == (ILatencyObserver in asked)
 
 
 @pytest.mark.parametrize("broken", METHODS)
@@ -111,7 +121,7 @@ def test_aPickerThatRaises(broken: str) -> None:
     picker = Curious(*ASKS, broken=broken)
     live(InformedPicker(picker, failed))  # type: ignore[arg-type]
     assert picker.told == LIFE
-    calls = [each.split() for each in LIFE]
+    calls = [each.split()[:2] for each in LIFE]
     assert failures == [(picker, what, of) for what, of in calls if what == broken]
 
 
@@ -131,3 +141,4 @@ def test_leave() -> None:
     live(informed)
     assert picker.told == []
     assert not informed.followsLoad
+    assert not informed.followsLatency

@@ -18,12 +18,22 @@ from lbproxy.words.place import ConfigurationError
 
 NAMES = [
     *("round-robin", "random", "least-connections", "power-of-two"),
-    *("first", "maglev", "rendezvous"),
+    *("first", "peak-ewma", "maglev", "rendezvous"),
 ]
 
 EACH = pytest.mark.parametrize("name", NAMES)
 
-EVENTS = ["add", "remove", "fill", "free", "ramp", "lease", "release", "configure"]
+EVENTS = [
+    *("add", "remove", "fill", "free", "ramp", "lease", "release", "configure"),
+    *("answered", "failed", "waited"),
+]
+
+
+ALL = [
+    *map(PickerChoice, NAMES),
+    *(PickerChoice(name, {"bounded-load": 1.25}) for name in NAMES[-2:]),
+]
+"""All of them, and those that bound the load."""
 
 
 def built(name: str, **options: object) -> Any:
@@ -72,8 +82,8 @@ def happen(pool: Told, event: str, at: int) -> None:
 )
 def test_alwaysACandidate(events: list[tuple[str, int]], tries: list[int]) -> None:
     """Whatever has happened in the pool, a candidate is picked."""
-    for name in NAMES:
-        pool = Told(built(name), [*backends(4), *backends(2, backup=True)])
+    for choice in ALL:
+        pool = Told(buildPicker(choice), [*backends(4), *backends(2, backup=True)])
         for event, at in events:
             happen(pool, event, at)
             tried = [pool.members[each % len(pool.members)] for each in tries]
@@ -86,7 +96,9 @@ def test_alwaysACandidate(events: list[tuple[str, int]], tries: list[int]) -> No
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["added", "removed", "filled", "freed", "changed"]),
+            st.sampled_from(
+                ["added", "removed", "filled", "freed", "changed", "loadChanged"]
+            ),
             st.integers(0, 5),
         ),
         max_size=12,
@@ -101,8 +113,8 @@ def test_alwaysACandidateOfWhatever(
     candidates.
     """
     members = backends(6)
-    for name in NAMES:
-        picker = built(name)
+    for choice in ALL:
+        picker: Any = buildPicker(choice)
         for what, at in said:
             tell = getattr(picker, what, None)
             if tell is not None:
@@ -123,6 +135,6 @@ def test_keyOption(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES[:5])
 def test_noOptions(name: str) -> None:
-    """The others take none."""
+    """Those that go by rotation, chance or connections take none."""
     with pytest.raises(ConfigurationError, match="takes no options"):
         built(name, key="client-address")

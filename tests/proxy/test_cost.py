@@ -68,14 +68,19 @@ def calls(work: Callable[[], object]) -> Counter[str]:
     return counts
 
 
+LATENCY = 'picker = "peak-ewma"'
+"""The key of a pool whose picker is told how long members take."""
+
+
 @pytest.mark.parametrize(
-    ("pool", "most"), [("", MOST_CALLS), (WATCHFUL, MOST_CALLS * 1.05)]
+    ("pool", "most"),
+    [("", MOST_CALLS), (WATCHFUL, MOST_CALLS * 1.05), (LATENCY, MOST_CALLS * 1.2)],
 )
 def test_calls(pool: str, most: float) -> None:
     """
     A connection with one request stays within its budget of calls, in a balancer
     that is in use: it has another connection, too.  Checks, ejection and limits add
-    no more than a twentieth.
+    no more than a twentieth; a picker that goes by latency, a fifth.
     """
     story = Story(A, pool=pool)
     story.client(b"x")
@@ -118,9 +123,10 @@ def leftBy(story: Story) -> list[str]:
     return left
 
 
-def test_nothingLeft(uncollected) -> None:
+@pytest.mark.parametrize("pool", ["", LATENCY])
+def test_nothingLeft(uncollected, pool: str) -> None:
     """What is over leaves nothing to the cyclic collector."""
-    story = Story(A)
+    story = Story(A, pool=pool)
     story.client(b"x")
     story.backends[0].accepted.clear()
     assert leftBy(story) == []

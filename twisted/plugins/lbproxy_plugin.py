@@ -7,10 +7,12 @@ from random import Random
 from twisted.application.service import ServiceMaker
 
 from lbproxy.balance.bounds import BOUNDED_LOAD
+from lbproxy.balance.latency import DECAY
 from lbproxy.balance.pickers import (
     First,
     LeastConnections,
     Maglev,
+    PeakEwma,
     PowerOfTwo,
     RandomChoice,
     Rendezvous,
@@ -32,6 +34,9 @@ roundRobin = PickerPlugin("round-robin", RoundRobin)
 random = PickerPlugin("random", lambda: RandomChoice(Random()))
 leastConnections = PickerPlugin("least-connections", LeastConnections)
 powerOfTwo = PickerPlugin("power-of-two", lambda: PowerOfTwo(Random()))
+peakEwma = PickerPlugin(
+    "peak-ewma", lambda decay: PeakEwma(Random(), decay), {"decay": DECAY}
+)
 first = PickerPlugin("first", First)
 _byHash = {"key": KEY_OPTION, "bounded-load": BOUNDED_LOAD}
 maglev = PickerPlugin("maglev", Maglev, _byHash)
