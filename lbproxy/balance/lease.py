@@ -114,7 +114,8 @@ class DialLease(Lease):
         if self._dialling:
             self._dialling = False
             member.dials -= 1
-            if member.isFull:
+            # Those that are called and still choose may take all room but this.
+            if member.isFull or pool.queue.places:
                 pool.dialEnded(member)
         if member.consecutiveFailures or member.ejections:
             return pool.connected(member)

@@ -225,3 +225,20 @@ def test_aChoosyOneNeedNotWait() -> None:
     held.release()
     clients.clock.advance(1.0)
     assert clients.served == ["choosy b", "anyone a"]
+
+
+def test_roomBesideOneThatStillChooses() -> None:
+    """
+    While the first client is still choosing, the next one is called as soon as there
+    is room for both.
+    """
+    pool = poolOf("a", maxDials=2, queueLength=9)
+    first, second = (leased(pool, pool.members[0]) for _ in range(2))
+    called: list[str] = []
+    pool.hasRoom = lambda: pool.callWaiting(0.0)
+    pool.wait((), None, lambda: called.append("slow"))
+    pool.wait((), None, lambda: called.append("next"))
+    first.succeeded()
+    assert called == ["slow"]
+    second.succeeded()
+    assert called == ["slow", "next"]
