@@ -18,6 +18,9 @@ from .interfaces import (
     ICapacityObserver,
     IConfigurationObserver,
     IConnectionObserver,
+    IDiscovery,
+    IDiscoveryFactory,
+    IDiscoveryObserver,
     IFailureReporter,
     IHealthProbe,
     IHealthProbeFactory,
@@ -27,7 +30,7 @@ from .interfaces import (
     IPoolObserver,
     IRouter,
 )
-from .plugins.classes import HealthProbePlugin, PickerPlugin
+from .plugins.classes import DiscoveryPlugin, HealthProbePlugin, PickerPlugin
 from .ports import CannotStart
 from .runningpool import RunningPool
 from .service import LoadBalancer
@@ -44,6 +47,7 @@ __all__ = [
     "Configuration",
     "ConfigurationError",
     "Connection",
+    "DiscoveryPlugin",
     "End",
     "HealthProbePlugin",
     "IBackendPicker",
@@ -52,6 +56,9 @@ __all__ = [
     "ICapacityObserver",
     "IConfigurationObserver",
     "IConnectionObserver",
+    "IDiscovery",
+    "IDiscoveryFactory",
+    "IDiscoveryObserver",
     "IFailureReporter",
     "IHealthProbe",
     "IHealthProbeFactory",

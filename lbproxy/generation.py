@@ -32,6 +32,9 @@ from .balance.direct import DirectPools
 from .balance.routing import Routes
 from .causes import cause
 from .config.model import Configuration, ListenerConfiguration, PoolConfiguration
+from .directdiscovery import lookUpDirect
+from .discovery.names import Names
+from .discovery.resolvers import resolverFor
 from .health.monitor import Monitor
 from .holdings import Holdings
 from .interfaces import (
@@ -79,6 +82,7 @@ class Process:
     dialer: Dialer = field(init=False)
     ports: Ports = field(init=False)
     monitor: Monitor = field(init=False)
+    names: Names = field(init=False)
     pools: Holdings[RunningPool] = Factory(Holdings)
     sessions: set[Sessions] = Factory(set)
 
@@ -87,6 +91,7 @@ class Process:
         self.pace = Pace(self.wheel)
         self.errors = PluginErrors(self.wheel)
         self.monitor = Monitor(self.wheel, Random(), self.errors)
+        self.names = Names(self.wheel, partial(resolverFor, self.reactor, self.wheel))
         self.poolsLog = PoolsLog(self.wheel)
         self.capacity = Capacity(self.wheel, 1)
         self.dialer = Dialer(self.reactor, self.errors)
@@ -107,6 +112,7 @@ class Process:
         self.errors.close()
         self.poolsLog.close()
         self.capacity.close()
+        self.names.close()
         self.wheel.close()
 
 
@@ -285,7 +291,9 @@ class Generation:
             observer=self._observers,
             errors=process.errors,
             exhausted=process.capacity.exhausted,
-            direct=DirectPools(self._poolObservers),
+            direct=DirectPools(
+                self._poolObservers, partial(lookUpDirect, process.names)
+            ),
             routes=Routes(listener.routes) if listener.routes else None,
         )
         place = listener.place.key("listen")

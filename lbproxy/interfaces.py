@@ -8,7 +8,14 @@ opening and end.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import TYPE_CHECKING, Any
 
 from zope.interface import Attribute, Interface
@@ -249,6 +256,65 @@ class IHealthProbeFactory(Interface):
         @param reactor: The reactor to connect with.
         @param options: A value for each of C{options}, under its name with C{-} written
             as C{_}; an option that was not given has its default.
+        """
+
+
+class IDiscovery(Interface):
+    """Finds the backends of one pool, and goes on looking."""
+
+    def start(observer: IDiscoveryObserver) -> None:
+        """
+        Begin to look for the backends.
+
+        @param observer: Called with what is found, in the reactor's thread, as often as
+            it changes, until C{stop} is called.  It may be called at once.
+        """
+
+    def stop() -> None:
+        """Look no longer.  This is called once at most, and only after C{start}."""
+
+
+class IDiscoveryObserver(Interface):
+    """Told by an L{IDiscovery} of what it has found; lbproxy provides it."""
+
+    def found(backends: Iterable[Backend], why: str = "") -> None:
+        """
+        The backends are these, and no others.
+
+        Those that are gone keep their connections, as after a reload.  What a backend
+        leaves at its default, such as its weight, is taken from C{member} of the
+        configuration.
+
+        @param backends: Their names are distinct.
+        @param why: What has changed, in a few words, for the log.
+        """
+
+    def failed(reason: str) -> None:
+        """
+        It cannot be found out now which backends there are; the last ones stay.
+
+        @param reason: Why, in a few words, for the log.
+        """
+
+
+class IDiscoveryFactory(Interface):
+    """
+    Makes the discoveries of one kind.
+
+    It is shared between pools, and keeps no state.  A Twisted plugin that provides this
+    and L{twisted.plugin.IPlugin} can be named as the C{kind} of a pool's discovery.
+    """
+
+    name: str = Attribute("The kind, as the configuration names it.")
+    options: Mapping[str, Option] = Attribute("The options, by kebab-case names.")
+
+    def build(reactor: Any, **options: object) -> IDiscovery:
+        """
+        Make the discovery of one pool.
+
+        @param reactor: The reactor that it runs with.
+        @param options: The value of each option, its name written with C{_}.
+        @raise ValueError: If the options do not go together.
         """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from .balance.pool import Pool
 from .plugins.making import buildPicker
+from .pooldiscovery import PoolDiscovery
 from .poolhealth import PoolHealth
 from .proxy.pluginerrors import nameOf
 from .words.backend import Backend, Member, parseState, parseWeight
@@ -21,9 +22,14 @@ if TYPE_CHECKING:
 
     from .config.model import PoolConfiguration
     from .demo import Demo
+    from .discovery.options import DiscoveryOptions
     from .generation import Process
     from .interfaces import IBackendPicker, IPoolObserver
     from .streams.wheel import Timer
+
+
+_SHOWN = 10
+"""The most members that one line of the log names."""
 
 
 class RunningPool:
@@ -60,14 +66,19 @@ class RunningPool:
         self._due: Timer | None = None
         self._removals: dict[Member, Timer] = {}
         picker = self._picker(configured)
-        self._demo = None if configured.backends else _demo(process.reactor)
+        self._demo: Demo | None = None
+        if not configured.backends and configured.discovery is None:
+            self._demo = _demo(process.reactor)
         backends = configured.backends
         if self._demo is not None:
             backends = self._demo.start()
             self._log.info("No backends were named. {advice}", advice=self._demo.advice)
+        self._discovery = PoolDiscovery(process, configured.name, self._discovered)
+        self._discovery.use(configured)
+        self._discovery.list(backends)
         self.pool = Pool(
             configured.name,
-            backends,
+            self._discovery.backends,
             picker,
             configured.ejection,
             observer,
@@ -75,14 +86,19 @@ class RunningPool:
             self._pickerFailed,
         )
         self.pool.hasRoom = self._hasRoom
+        self.pool.expect(self._discovery.expected, self._discovery.trouble)
         self._checks = PoolHealth(process, self.pool)
         self._checks.use(configured)
         self._log.info(
             "Pool {pool} picks by {picker} among {backends}",
             pool=configured.name,
             picker=str(configured.picker) if given is None else nameOf(given),
-            backends=", ".join(map(_described, backends)),
+            backends=", ".join(
+                [*map(_described, backends), *_named(configured.discovery)]
+            ),
         )
+        listed = {each.name for each in backends}
+        self._tell([each for each in self.members if each.name in listed])
 
     # What a program may do.
 
@@ -103,12 +119,14 @@ class RunningPool:
         known = ", ".join(each.name for each in self.pool.members)
         raise LookupError(f"pool {self.name} has no member {name}; it has {known}")
 
-    def add(self, backend: Backend) -> Member:
+    def add(self, backend: Backend) -> Member | None:
         """
         Add a member.
 
         One that was removed and has connections still comes back with its counts.
 
+        @return: The member; L{None} if it has a host name that is not looked up yet.
+            It becomes a member for each address, C{NAME@ADDRESS}.
         @raise ValueError: If a member has its name.
         """
         if any(each.name == backend.name for each in self.pool.members):
@@ -116,15 +134,21 @@ class RunningPool:
         self._removed.discard(backend.name)
         self._added[backend.name] = backend
         self._update()
-        return self.member(backend.name)
+        for member in self.pool.members:
+            if member.name in (backend.name, f"{backend.name}@{_addressOf(member)}"):
+                return member
+        return None
 
     def remove(self, name: str) -> None:
         """
-        Remove a member.  Its connections go on, for C{removal-timeout} at most.
+        Remove a member, or a backend with all members that its host name has.  Its
+        connections go on, for C{removal-timeout} at most.
 
-        @raise LookupError: If there is no such member.
+        @raise LookupError: If there is no such member or backend.
         """
-        self.member(name)
+        listed = (*self._configured.backends, *self._added.values())
+        if all(each.name != name for each in listed):
+            self.member(name)
         if self._added.pop(name, None) is None:
             self._removed.add(name)
         self._update()
@@ -169,9 +193,10 @@ class RunningPool:
         if configured.picker != before.picker:
             self.pool.usePicker(self._picker(configured))
         names = {each.name for each in configured.backends}
-        self._removed &= names
+        self._removed -= {each.name for each in before.backends} - names
         for name in names & set(self._added):
             del self._added[name]
+        self._discovery.use(configured)
         self._update()
         self._checks.use(configured)
         for member in self.pool.members:
@@ -180,6 +205,7 @@ class RunningPool:
 
     def retire(self) -> None:
         """Take all members away, since no new connection uses the pool."""
+        self._discovery.close()
         self._take([])
 
     def close(self) -> None:
@@ -191,6 +217,7 @@ class RunningPool:
             self._due.cancel()
         for removal in self._removals.values():
             removal.cancel()
+        self._discovery.close()
         self._checks.close()
         self.pool.hasRoom = _ignore
         self.pool.close()
@@ -224,7 +251,33 @@ class RunningPool:
         if demo is not None:
             configured = demo.backends
         kept = [each for each in configured if each.name not in self._removed]
-        self._take([*kept, *self._added.values()])
+        self._discovery.list([*kept, *self._added.values()])
+        self._take(self._present())
+
+    def _present(self) -> list[Backend]:
+        """The backends that are there and that no program has removed."""
+        found = self._discovery.backends
+        return [each for each in found if each.name not in self._removed]
+
+    def _discovered(self) -> None:
+        """Other backends were found than before."""
+        before = self.pool.members
+        self._take(self._present())
+        self._tell(before)
+
+    def _tell(self, before: Sequence[Member]) -> None:
+        """Log which members came and went, and why."""
+        after = self.pool.members
+        came = _names(set(after).difference(before), "came")
+        went = _names(set(before).difference(after), "went")
+        reason = self._discovery.reason
+        if came or went:
+            self._log.info(
+                "pool {pool}: {changes}: {reason}",
+                pool=self.name,
+                changes=", ".join(filter(None, (came, went))),
+                reason=reason,
+            )
 
     def _take(self, backends: Iterable[Backend]) -> None:
         """Let the pool have these backends, and no others."""
@@ -241,6 +294,7 @@ class RunningPool:
             if timeout and member.active:
                 call = process.wheel.call(timeout, self._ender(member))
                 self._removals[member] = call
+        self.pool.expect(self._discovery.expected, self._discovery.trouble)
         for member in self.pool.members:
             revived = self._removals.pop(member, None)
             if revived is not None:
@@ -289,6 +343,22 @@ def _demo(reactor: Any) -> Demo:
 
 def _ignore() -> None:
     """The pool is closed."""
+
+
+def _addressOf(member: Member) -> str:
+    return member.backend.description.host or ""
+
+
+def _named(discovery: DiscoveryOptions | None) -> Iterable[str]:
+    return () if discovery is None else (f"what {discovery} finds",)
+
+
+def _names(members: Iterable[Member], what: str) -> str:
+    """The first names of some members, and what they did; empty if there are none."""
+    names = sorted(each.name for each in members)
+    more = len(names) - _SHOWN
+    said = ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"{said} {what}" if names else ""
 
 
 def _described(backend: Backend) -> str:

@@ -18,7 +18,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
-from .config.check import checkConfiguration, warnOfNames
+from .config.check import checkConfiguration
 from .config.commandline import configurationFromEndpoints
 from .config.file import loadConfiguration
 from .config.model import Configuration
@@ -141,8 +141,6 @@ class LoadBalancer(Service):
             generation.start(before)
             self._leave(generation)
         self.configuration, self._plugins = configuration, plugins
-        if before is not None:
-            self._warnOfNames()
 
     @property
     def addresses(self) -> list[Address]:
@@ -217,14 +215,6 @@ class LoadBalancer(Service):
         super().startService()
         # Privileges are dropped by now, so this makes an access log that the user owns.
         self.reopenLogs()
-        self._warnOfNames()
-
-    def _warnOfNames(self) -> None:
-        warnOfNames(
-            self._process.reactor,
-            self.configuration,
-            lambda line: self._log.warn("{line}", line=line),
-        )
 
     def stopService(self) -> Deferred[Any]:
         """

@@ -94,9 +94,15 @@ class Story:
         members: str = "",
         log: str = "none",
         observers: Iterable[Any] = (),
+        held: Iterable[str] = (),
         **arguments,
     ) -> None:
+        """
+        @param held: Host names whose lookups have no answer yet.
+        """
         self.network = MemoryNetwork()
+        for name in held:
+            self.network.hold(name)
         self.records = Records()
         self.backends: list[ScriptedBackend] = [
             self.network.backend(*self._address(each)) for each in backends

@@ -9,6 +9,8 @@ from .pickers import RoundRobin
 from .pool import Pool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..interfaces import IPoolObserver
     from ..words.backend import Backend
 
@@ -23,11 +25,19 @@ class DirectPools:
     their connections are counted together.
     """
 
-    def __init__(self, observer: IPoolObserver | None = None) -> None:
+    def __init__(
+        self,
+        observer: IPoolObserver | None = None,
+        lookUp: Callable[[Pool, Backend], object] | None = None,
+    ) -> None:
         """
         @param observer: Called with what happens to the members.
+        @param lookUp: Called with each new pool that has no member yet, since its
+            backend has a host name, and with the backend.  It gives the pool a member
+            for each address, as long as the pool exists.
         """
         self._observer = observer
+        self._lookUp = lookUp
         self._pools: WeakValueDictionary[Backend, Pool] = WeakValueDictionary()
 
     def __len__(self) -> int:
@@ -36,14 +46,18 @@ class DirectPools:
 
     def pool(self, backend: Backend) -> Pool:
         """
-        Return the pool that has C{backend} as its only member, with default
-        policy.
+        Return the pool that has C{backend} as its only member, or as one for each
+        address of its host, with default policy.
 
         @return: A L{Pool} named C{"direct"}; keep a reference to it until the
             lease is taken.
         """
         pool = self._pools.get(backend)
         if pool is None:
-            pool = Pool("direct", [backend], RoundRobin(), observer=self._observer)
+            lookUp = self._lookUp if backend.description.hostName else None
+            members = [] if lookUp else [backend]
+            pool = Pool("direct", members, RoundRobin(), observer=self._observer)
             self._pools[backend] = pool
+            if lookUp is not None:
+                lookUp(pool, backend)
         return pool

@@ -6,6 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from ..words.backend import Member, Standing
+from .arrivals import Arrivals
 from .groups import Groups
 from .health import DEFAULT_EJECTION, EjectionOptions, PassiveHealth, Verdict
 from .informed import InformedPicker
@@ -34,6 +35,7 @@ class Membership:
     @ivar members: All members, in the order of configuration.
     @ivar options: How it uses them.
     @ivar queue: The connections that wait for room.
+    @ivar arrivals: The connections that wait for the first members.
     @ivar countsEmpty: Whether an empty answer counts as a failed dial.
     @ivar follows: Whether it must be told of each lease and each release.
     @ivar timed: What tells its picker how long members take; L{None} if nothing does.
@@ -67,7 +69,7 @@ class Membership:
         self.picker = picker
         self._picker = InformedPicker(picker, pickerFailed)
         self._positions: dict[Member, int] = {}
-        self._named: dict[Backend, Member] = {}
+        self._named: dict[Backend, list[Member]] = {}
         self._leaving: set[Member] = set()
         self._groups = Groups(self._positions)
         self._tier = self._groups.tier(False)
@@ -76,6 +78,7 @@ class Membership:
         self._servesBackups = False
         self._nextDue = inf
         self.queue = Queue(0)
+        self.arrivals = Arrivals()
         self.options = DEFAULT_OPTIONS
         self.update(backends, 0.0)  # None of them starts slowly.
         self.configure(options, ejection)
@@ -145,7 +148,10 @@ class Membership:
                 self._revise(member, backend, now)
         self._join({each: kept[each] for each in fresh}, now)
         self._choose()
-        self._named = {each.backend: each for each in reversed(self.members)}
+        self._named = {}
+        for member in self.members:
+            listed = member.backend.origin or member.backend
+            self._named.setdefault(listed, []).append(member)
         self._follow()
         self._picker.configured(self.members)
         self._roomMade()
@@ -364,8 +370,8 @@ class Membership:
         return True
 
     def _roomMade(self) -> None:
-        """A connection that waits may find room now."""
-        if self.queue.places:
+        """A connection that waits may find room now, or a member."""
+        if self.queue.places or self.arrivals.waiting:
             self.hasRoom()
 
     def _choose(self) -> None:

@@ -78,12 +78,52 @@ class Pool(Membership):
             self._catchUp(now)
         return not member.isFull and self._mayUse(member)
 
-    def member(self, backend: Backend) -> Member | None:
+    def has(self, backend: Backend) -> bool:
         """
-        The first member whose backend is equal to C{backend}; L{None} if there is
-        none.
+        Whether C{backend} is in this pool: as a member, as one for each address of its
+        host, or as one whose host is being looked up for the first time.
         """
-        return self._named.get(backend)
+        return backend in self._named or backend in self.arrivals.expected
+
+    def memberOf(
+        self, backend: Backend, tried: Collection[Member], now: float
+    ) -> Member | None:
+        """
+        The member to use for a connection that may only be sent to C{backend}.
+
+        Where the backend has several members, it is the one with the fewest
+        connections.
+
+        @return: One that L{admits}; else one that is full; else L{None}.
+        """
+        full = None
+        found = None
+        for member in self._named.get(backend, ()):
+            if member in tried:
+                continue
+            if self.admits(member, now):
+                if found is None or member.active < found.active:
+                    found = member
+            elif member.isFull:
+                full = full or member
+        return found or full
+
+    def isExpecting(self, backend: Backend | None = None) -> bool:
+        """
+        Whether a connection for which there is no member should wait, since the first
+        ones are being looked up.
+
+        @param backend: The only one that it may be sent to.
+        """
+        expected = self.arrivals.expected
+        if backend is None:
+            return bool(expected) and not self.members
+        return backend in expected and backend not in self._named
+
+    def expect(self, expected: Collection[Backend | None], trouble: str) -> None:
+        """Have connections wait for these members; see L{Arrivals}."""
+        self.arrivals.expected, self.arrivals.trouble = expected, trouble
+        self._roomMade()
 
     def lease(self, member: Member) -> Lease | None:
         """
@@ -133,8 +173,10 @@ class Pool(Membership):
         """
         Let the connections pick that wait and for which there is room, from the head.
 
-        No more are picking at a time than there is room for.
+        No more are picking at a time than there is room for.  Those that wait for the
+        first members look for them.
         """
+        self.arrivals.tell()
         if now >= self._nextDue:
             self._catchUp(now)
         queue, blocked = self.queue, False

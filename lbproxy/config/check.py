@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from threading import Thread
+from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.interfaces import IReactorThreads
-
+from ..discovery.options import KINDS, DiscoveryOptions
 from ..endpoints.making import checkClientDescription, checkServerDescription
 from ..interfaces import IBackendPickerFactory
-from ..plugins.making import buildPicker, buildProbe, namedRouter
+from ..plugins.making import buildDiscovery, buildPicker, buildProbe, namedRouter
 from ..words.place import Place
 from .model import Configuration
 from .names import namedHosts, withoutAddress
@@ -46,9 +44,23 @@ def checkConfiguration(
         buildPicker(pool.picker, pool.place.key("picker"), factories)
         if pool.healthCheck is not None:
             buildProbe(pool.healthCheck, reactor, pool.place.key("health-check"))
+        if pool.discovery is not None:
+            checkDiscovery(pool.discovery, reactor, pool.place.key("discovery"))
         for at, backend in enumerate(pool.backends):
             place = pool.place.key("backends").item(at)
             checkClientDescription(reactor, backend.description, place)
+
+
+def checkDiscovery(options: DiscoveryOptions, reactor: Any, place: Place) -> None:
+    """
+    Check that the discovery of a pool can be made.
+
+    @param place: Where it was written.
+    @raise ConfigurationError: If it cannot be made.
+    """
+    # What was written of the built-in kinds was checked when it was read.
+    if options.kind not in KINDS:
+        buildDiscovery(options, reactor, place)
 
 
 def checkStart(reactor: Any, configuration: Configuration, log: Place) -> list[str]:
@@ -64,23 +76,3 @@ def checkStart(reactor: Any, configuration: Configuration, log: Place) -> list[s
     checkConfiguration(reactor, configuration)
     unchecked = checkSurroundings(configuration, log)
     return unchecked + withoutAddress(namedHosts(configuration), PATIENCE)
-
-
-def warnOfNames(
-    reactor: Any, configuration: Configuration, warn: Callable[[str], object]
-) -> None:
-    """
-    Warn of members whose host has no address.  The lookups run in a thread.
-
-    @param reactor: Calls C{warn} in its own thread.  A reactor without threads gives no
-        warnings.
-    @param warn: Called with each warning, which is one line.
-    """
-    hosts = namedHosts(configuration)
-    if hosts and IReactorThreads.providedBy(reactor):
-
-        def find() -> None:
-            for line in withoutAddress(hosts, PATIENCE):
-                reactor.callFromThread(warn, line)
-
-        Thread(target=find, daemon=True).start()

@@ -33,12 +33,7 @@ def loadConfiguration(path: str) -> Configuration:
         # Python raises ValueError for a path that no file can have.
         cause = getattr(error, "strerror", None) or error
         raise ConfigurationError(f"{path}: cannot be read: {cause}") from None
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(f"{path}: is not UTF-8 (at line {line})") from None
-    return configurationFromText(text, path)
+    return configurationFromMapping(documentFromBytes(content, path), path)
 
 
 def configurationFromText(text: str, source: str) -> Configuration:
@@ -50,12 +45,31 @@ def configurationFromText(text: str, source: str) -> Configuration:
     @raise ConfigurationError: If the text is not TOML, or something in it cannot be
         used.
     """
+    return configurationFromMapping(_document(text, source), source)
+
+
+def documentFromBytes(content: bytes, source: str) -> dict[str, object]:
+    """
+    Parse the content of a TOML file.
+
+    @param content: UTF-8, with or without a byte order mark before it.
+    @param source: The name of the file in errors.
+    @raise ConfigurationError: If it is not UTF-8, or not TOML.
+    """
     try:
-        document = tomllib.loads(text.removeprefix(_MARK))
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{source}: is not UTF-8 (at line {line})") from None
+    return _document(text, source)
+
+
+def _document(text: str, source: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text.removeprefix(_MARK))
     except RecursionError:
         raise ConfigurationError(f"{source}: is nested too deeply") from None
     except ValueError as error:
         # TOMLDecodeError, or a number with more digits than int reads.
         hint = _QUOTES if "Unescaped '\\'" in str(error) else ""
         raise ConfigurationError(f"{source}: is not TOML: {error}{hint}") from None
-    return configurationFromMapping(document, source)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from ..proxy.policy import SessionOptions
 from ..words.values import text
+from .backends import BACKEND, MEMBER
+from .discovery import DISCOVERY
 from .healthcheck import HEALTH_CHECK
 from .model import (
-    BACKEND,
     EJECTION,
     ListenerConfiguration,
     PoolConfiguration,
@@ -62,7 +63,6 @@ POOL = Table(
     "[pool.NAME]",
     "A named set of backends with one picker and one policy.",
     keysOf(PoolConfiguration),
-    ("discovery",),
 )
 
 DOCUMENT = Table(
@@ -78,5 +78,8 @@ DOCUMENT = Table(
 )
 """The file as a whole: each of its keys is one of the tables above."""
 
-TABLES = (PROCESS, LOG, LISTENER, POOL, ROUTE, BACKEND, EJECTION, HEALTH_CHECK)
+TABLES = (
+    *(PROCESS, LOG, LISTENER, POOL, ROUTE, BACKEND, EJECTION),
+    *(HEALTH_CHECK.table, DISCOVERY.table, MEMBER),
+)
 """The tables, in the order of the reference."""

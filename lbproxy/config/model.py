@@ -14,22 +14,25 @@ from attrs import field, frozen
 from ..balance.health import DEFAULT_EJECTION, EjectionOptions
 from ..balance.options import PoolOptions
 from ..balance.routing import Route
+from ..discovery.options import DiscoveryOptions
 from ..health.options import HealthCheckOptions
 from ..plugins.choice import PickerChoice
 from ..proxy.dialer import DialOptions
 from ..proxy.policy import SessionOptions
 from ..words.backend import Backend
 from ..words.description import Description
-from ..words.endpoints import ServerDescription, parseClient, parseServer
+from ..words.endpoints import ServerDescription, parseServer
 from ..words.options import REQUIRED, Unset, declared, option
 from ..words.place import Place
 from ..words.units import formatDuration, parseDuration
 from ..words.values import oneOf, plainName, text, wholeNumber
-from .healthcheck import HEALTH_CHECK, readHealthCheck
+from .backends import BACKENDS
+from .discovery import DISCOVERY
+from .healthcheck import HEALTH_CHECK
 from .owners import groupId, userId
 from .routes import ROUTES
 from .schema import Placed, Table, keysOf, readAt
-from .values import listOf, oneOrListOf
+from .values import oneOrListOf
 
 _NOWHERE = Place("configuration")
 
@@ -55,27 +58,6 @@ def _describedPicker(written: object) -> PickerChoice:
     if rest or not chosen:
         raise ValueError('expected "NAME" or "NAME:key=value:key=value"')
     return PickerChoice(chosen, parts.named)
-
-
-BACKEND = Table(
-    "[[pool.NAME.backends]]",
-    "One place to send connections to.",
-    keysOf(Backend),
-    ("proxy-protocol", "tls"),
-)
-
-
-def _backend(written: object, place: Place) -> Backend:
-    """Read a backend: its description alone, or a table of L{BACKEND}."""
-    if isinstance(written, str):
-        # A description alone means a table with no other key.
-        readAt(parseClient, written, place)
-        written = {"connect": written}
-    backend = Backend(**BACKEND.read(written, place))
-    if backend.bind and not backend.description.takes("bindAddress"):
-        reason = "only tcp:, ssl: and tls: endpoints connect from an address"
-        raise place.key("bind").refuse(backend.bind, reason)
-    return backend
 
 
 @frozen(kw_only=True)
@@ -213,12 +195,13 @@ class PoolConfiguration:
     """
     The configuration of one pool.
 
-    @ivar backends: The backends, with distinct names.  It is empty only if the command
-        line names none; then the demo pool is used.
+    @ivar backends: The backends, with distinct names.  It is empty only if there is a
+        discovery, or if the command line names none; then the demo pool is used.
     @ivar dial: How its members are dialled.
     @ivar options: How its members are used.
     @ivar ejection: When its members are ejected, and for how long.
     @ivar healthCheck: How its members are checked, or L{None}.
+    @ivar discovery: Where further backends come from, or L{None}.
     @ivar place: Where it was written, for errors that are found later.
     """
 
@@ -232,11 +215,12 @@ class PoolConfiguration:
         )
     )
     backends: tuple[Backend, ...] = field(
+        default=(),
         metadata=declared(
-            listOf(Placed(_backend), mayBeEmpty=True),
-            REQUIRED,
+            BACKENDS,
+            Unset("those that discovery finds"),
             "Where connections go: a list of client endpoint descriptions and tables.",
-        )
+        ),
     )
     dial: DialOptions = field(factory=DialOptions)
     options: PoolOptions = field(factory=PoolOptions)
@@ -248,7 +232,11 @@ class PoolConfiguration:
     )
     healthCheck: HealthCheckOptions | None = field(
         default=None,
-        metadata=declared(Placed(readHealthCheck), Unset("none"), HEALTH_CHECK.doc),
+        metadata=declared(HEALTH_CHECK.placed, Unset("none"), HEALTH_CHECK.table.doc),
+    )
+    discovery: DiscoveryOptions | None = field(
+        default=None,
+        metadata=declared(DISCOVERY.placed, Unset("none"), DISCOVERY.table.doc),
     )
     place: Place = field(default=_NOWHERE, eq=False, repr=False)
 

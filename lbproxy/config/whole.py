@@ -8,6 +8,7 @@ from typing import Any
 from ..endpoints.collisions import ListeningAddress
 from ..words.options import made
 from ..words.place import Place, knownHint
+from .backends import requireDistinct, requireDistinctNames
 from .keys import DOCUMENT
 from .model import (
     Configuration,
@@ -54,7 +55,7 @@ def configurationAt(
         raise place.key("listener").lack(
             "there is none; write at least one [[listener]]"
         )
-    _requireDistinct(
+    requireDistinct(
         ((each.name, each.place.key("name")) for each in listeners),
         "another listener has this name",
     )
@@ -67,12 +68,11 @@ def configurationAt(
 def _pool(values: Mapping[str, Any], demo: bool) -> PoolConfiguration:
     pool = made(PoolConfiguration, values)
     place = pool.place.key("backends")
-    if not pool.backends and not demo:
-        raise place.refuse([], AT_LEAST_ONE)
-    _requireDistinct(
-        ((each.name, place.item(at)) for at, each in enumerate(pool.backends)),
-        "another backend of this pool has this name",
-    )
+    if not pool.backends and pool.discovery is None and not demo:
+        if "backends" in values:
+            raise place.refuse([], AT_LEAST_ONE)
+        raise place.lack("this key is required, or a table [pool.NAME.discovery]")
+    requireDistinctNames(pool.backends, place)
     _requireTargets(pool)
     return pool
 
@@ -142,11 +142,3 @@ def _requireApart(listeners: Iterable[ListenerConfiguration]) -> None:
                     reason = f"this is listened on already{by}"
                     raise listener.place.key("listen").refuse(text, reason)
             others.append((address, text))
-
-
-def _requireDistinct(found: Iterable[tuple[str, Place]], reason: str) -> None:
-    seen = set()
-    for value, place in found:
-        if value in seen:
-            raise place.refuse(value, reason)
-        seen.add(value)

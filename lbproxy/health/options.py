@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 from ..balance.checks import CheckOptions
 from ..words.backend import Backend
 from ..words.description import written
+from ..words.endpoints import ClientDescription
 from ..words.options import Option, declared, option, optionsOf
 from ..words.units import moreThanNone
 from ..words.values import matching, text, wholeNumber
@@ -136,13 +137,16 @@ class HealthCheckOptions:
             lacking = "port" if self.address else "address"
             raise ValueError(f"{backend} has no {lacking} of its own; give one here")
         fields = [(None, "tcp"), (None, host), (None, port)]
-        return evolve(backend, connect=written(fields))
+        name = "" if self.address else backend.hostName
+        return evolve(backend, connect=written(fields), hostName=name)
 
 
 def placeOf(backend: Backend) -> tuple[str, str]:
-    """The host and the port of a backend, each empty if it has none."""
+    """The host and the port to connect to a backend; each is empty if it has none."""
     described = backend.description
-    if described.nested is not None or not described.takes("host"):
+    while described.nested is not None:
+        described = ClientDescription.parse(described.nested)
+    if not described.takes("host"):
         return "", ""
     return described.argument("host") or "", described.argument("port") or ""
 

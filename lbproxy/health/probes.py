@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,6 +18,7 @@ from zope.interface import implementer
 from ..interfaces import IHealthProbe
 from ..proxy.dialer import Way, wayOf, wayTo
 from ..words.backend import Backend
+from ..words.endpoints import isAddress
 from .contact import CancelTroubles, CheckFailed, Contact, Dialogue, Silence
 from .options import ExchangeOptions, HttpOptions, Statuses, placeOf, statusText
 
@@ -84,7 +84,7 @@ class TlsProbe(ContactProbe):
         if backend.description.kind in ("tls", "ssl"):
             return super()._way(backend)
         patient = backend.endpoint.withDefault("timeout", _PATIENCE).text
-        creator = _AnyCertificate(placeOf(backend)[0])
+        creator = _AnyCertificate(_nameOf(backend))
         endpoint = wrapClientTLS(creator, clientFromString(self._reactor, patient))
         return wayOf(endpoint, _TROUBLES)
 
@@ -95,7 +95,7 @@ class _AnyCertificate:
 
     def __init__(self, host: str) -> None:
         self._context = CertificateOptions(verify=False).getContext()
-        self._host = b"" if _isAddress(host) else host.encode("idna")
+        self._host = b"" if isAddress(host) else host.encode("idna")
 
     def clientConnectionForTLS(self, tlsProtocol: object) -> TLSConnection:
         """Make one, which asks for the host by name if it has one."""
@@ -103,14 +103,6 @@ class _AnyCertificate:
         if self._host:
             connection.set_tlsext_host_name(self._host)
         return connection
-
-
-def _isAddress(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def httpProbe(reactor: Any, **options: Any) -> ContactProbe:
@@ -134,11 +126,16 @@ def httpProbe(reactor: Any, **options: Any) -> ContactProbe:
 
 def _authority(backend: Backend) -> str:
     """The host and port of a backend as a C{Host} header has them."""
-    host, port = placeOf(backend)
+    host, port = _nameOf(backend), placeOf(backend)[1]
     if not host:
         return "localhost"
     host = f"[{host}]" if ":" in host else host
     return host if port in ("", "80") else f"{host}:{port}"
+
+
+def _nameOf(backend: Backend) -> str:
+    """The host that a backend is known by: its name, if that was looked up."""
+    return backend.hostName or backend.description.argument("host") or ""
 
 
 class _Request:

@@ -1,4 +1,4 @@
-"""The classes of Twisted plugins that make pickers and health probes."""
+"""The classes of Twisted plugins that make pickers, health probes and discoveries."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from zope.interface import implementer
 from ..interfaces import (
     IBackendPicker,
     IBackendPickerFactory,
+    IDiscovery,
+    IDiscoveryFactory,
     IHealthProbe,
     IHealthProbeFactory,
 )
@@ -62,4 +64,29 @@ class HealthProbePlugin:
 
     def build(self, reactor: Any, **options: object) -> IHealthProbe:
         """Make a probe for one pool."""
+        return self.make(reactor, **options)
+
+
+@implementer(IPlugin, IDiscoveryFactory)
+@frozen
+class DiscoveryPlugin:
+    """
+    A Twisted plugin that makes discoveries.
+
+    Put one into a module of C{twisted/plugins/}, and a pool can have its backends found
+    by its name.
+
+    @ivar name: The kind's name, in kebab-case.
+    @ivar make: Called with the reactor and a keyword argument for each option; returns
+        the discovery.  The keyword is the name of the option, with C{-} written as
+        C{_}.
+    @ivar options: The options, by their kebab-case names.
+    """
+
+    name: str
+    make: Callable[..., IDiscovery]
+    options: Mapping[str, Option] = field(factory=dict)
+
+    def build(self, reactor: Any, **options: object) -> IDiscovery:
+        """Make a discovery for one pool."""
         return self.make(reactor, **options)

@@ -1,5 +1,6 @@
 """
-Finds and makes the pickers, health probes and routers that the configuration names.
+Finds and makes the pickers, health probes, discoveries and routers that the
+configuration names.
 
 A picker or a probe is named by the name of its Twisted plugin.  Each may also be
 named as a Python object: C{python:package.module.Attribute}.  A failure in such code
@@ -19,10 +20,13 @@ from zope.interface import implementer
 from zope.interface.interface import InterfaceClass
 
 from ..causes import cause
+from ..discovery.options import KINDS, DiscoveryOptions
 from ..health.options import HealthCheckOptions
 from ..interfaces import (
     IBackendPicker,
     IBackendPickerFactory,
+    IDiscovery,
+    IDiscoveryFactory,
     IHealthProbe,
     IHealthProbeFactory,
     IRouter,
@@ -38,6 +42,7 @@ from .naming import EXPECTED, PYTHON, named
 _PLAIN = re.compile(r"(0|-?[1-9][0-9]{0,99})(\.[0-9]{1,99})?|true|false")
 _PICKER = Place("picker")
 _PROBE = Place("health-check")
+_DISCOVERY = Place("discovery")
 _ROUTER = Place("router")
 
 
@@ -51,16 +56,19 @@ class _Sort:
     @ivar factory: The interface of the plugins that make it.
     @ivar key: The key that names the plugin, in a table whose other keys are the
         options; empty where the name and the options are one value.
+    @ivar builtIn: The names of those that are no plugins.
     """
 
     noun: str
     product: InterfaceClass
     factory: InterfaceClass
     key: str = ""
+    builtIn: Iterable[str] = ()
 
 
 _PICKERS = _Sort("picker", IBackendPicker, IBackendPickerFactory)
 _PROBES = _Sort("health check", IHealthProbe, IHealthProbeFactory, "kind")
+_DISCOVERIES = _Sort("discovery", IDiscovery, IDiscoveryFactory, "kind", KINDS)
 
 
 @implementer(IRouter)
@@ -132,6 +140,28 @@ def buildProbe(
     named = PickerChoice(choice.kind, choice.options)
     return _built(  # type: ignore[no-any-return]
         _PROBES, named, place, factories, reactor
+    )
+
+
+def buildDiscovery(
+    choice: DiscoveryOptions,
+    reactor: Any,
+    place: Place = _DISCOVERY,
+    factories: Iterable[IDiscoveryFactory] | None = None,
+) -> IDiscovery:
+    """
+    Make the discovery of one pool, if its kind is not built in.
+
+    @param choice: Its kind is named as that of a health check is; see L{buildProbe}.
+    @param reactor: The reactor that it runs with.
+    @param place: Where the discovery was written.
+    @param factories: The factories to look names up in; by default the installed
+        plugins.
+    @raise ConfigurationError: If there is no such kind, or it cannot be made.
+    """
+    named = PickerChoice(choice.kind, choice.options)
+    return _built(  # type: ignore[no-any-return]
+        _DISCOVERIES, named, place, factories, reactor
     )
 
 
@@ -236,7 +266,8 @@ def _factory(
     # A plugin directory that is on the path twice gives each plugin twice.
     named = {str(getattr(each, "name", None)): each for each in factories}
     if name not in named:
-        reason = f'there is no {sort.noun} "{name}"; {knownOnes(named)}'
+        known = {*named, *sort.builtIn}
+        reason = f'there is no {sort.noun} "{name}"; {knownOnes(known)}'
         lost = f"; cannot be imported: {'; '.join(broken)}" if broken else ""
         raise blame.refuse(reason + lost)
     tellBroken(broken)
@@ -274,7 +305,7 @@ def _made(
 
 
 def _options(
-    factory: IBackendPickerFactory | IHealthProbeFactory,
+    factory: IBackendPickerFactory | IHealthProbeFactory | IDiscoveryFactory,
     choice: PickerChoice,
     blame: _Blame,
 ) -> dict[str, object]:

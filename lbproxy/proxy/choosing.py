@@ -147,18 +147,20 @@ class Choosing:
     def _pick(self, _: object) -> None:
         self.state = EXCHANGE[self.state][State.PICKING]
         destination = self._destination
-        pool, only = destination.pool, destination.member
-        now = self._policy.wheel.now()
+        pool, now = destination.pool, self._policy.wheel.now()
         candidates = self._candidates = pool.candidates(now, self._tried)
-        if not (
-            candidates
-            if only is None
-            else only not in self._tried and pool.admits(only, now)
-        ):
-            self._noCandidates()
-            return
+        only = None
+        if destination.backend is None:
+            if not candidates:
+                self._noCandidates(None)
+                return
+        else:
+            only = pool.memberOf(destination.backend, self._tried, now)
+            if only is None or not pool.admits(only, now):
+                self._noCandidates(only)
+                return
         if pool.queue.places and self._place is None:
-            self._queue()  # There is room, but others have waited for it.
+            self._queue(only)  # There is room, but others have waited for it.
             return
         if only is not None:
             self._claim(only)
@@ -211,13 +213,28 @@ class Choosing:
         self._cancelWait()
         self._fail(End.PICK_FAILED, pluginTrouble(failure))
 
-    # Waiting for room, or for another try.
+    # Waiting for a member, for room, or for another try.
 
-    def _noCandidates(self) -> None:
-        """Wait for room, or a moment for those that were tried, or give up."""
+    def _noCandidates(self, only: Member | None) -> None:
+        """
+        Wait for a member or for room, or a moment for those that were tried, or give
+        up.
+
+        @param only: The only member that it may be sent to, if there is one.
+        """
         destination, connection = self._destination, self._connection
-        if destination.pool.awaitsRoom(self._tried, destination.member):
-            self._queue()
+        pool, backend = destination.pool, destination.backend
+        if pool.isExpecting(backend):
+            if self._place is not None:
+                self._place.wait()  # Room is not kept for it meanwhile.
+            self.state = EXCHANGE[self.state][State.EXPECTING]
+            longest = destination.dial.dialDeadline
+            self._watch.wait(self._policy.rows[State.EXPECTING], longest, longest)
+            self._wait = pool.arrivals.wait(self._arrived)
+        elif (backend is None or only is not None) and pool.awaitsRoom(
+            self._tried, only
+        ):
+            self._queue(only)
         elif self._tried:
             if self._place is not None:
                 self._place.wait()  # Room is not kept for it while it rests.
@@ -225,15 +242,25 @@ class Choosing:
             self._watch.wait(self._policy.rows[State.RESTING], RETRY_AFTER)
         else:
             end = End.CONNECT_FAILED if connection.tried else End.NO_BACKEND
-            self._fail(end, connection.detail)
+            trouble = "" if pool.members else pool.arrivals.trouble
+            self._fail(end, connection.detail or trouble)
 
-    def _queue(self) -> None:
-        """Wait for room, in the place that this connection has or in the last one."""
+    def _arrived(self) -> None:
+        """There may be a member now, or none is expected any more."""
+        self._wait = None
+        self._go(self._pick)
+
+    def _queue(self, only: Member | None) -> None:
+        """
+        Wait for room, in the place that this connection has or in the last one.
+
+        @param only: The only member that it may be sent to.
+        """
         destination, now = self._destination, self._policy.wheel.now()
         pool = destination.pool
         self.state = EXCHANGE[self.state][State.QUEUED]
         if self._place is None:
-            self._place = pool.wait(self._tried, destination.member, self._called)
+            self._place = pool.wait(self._tried, only, self._called)
             self._queuedUntil = now + pool.options.queueTimeout
             if self._place is None:
                 self._fail(End.QUEUE_FULL, self._connection.detail)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from typing import Any, Protocol
 
 from attrs import frozen
@@ -25,7 +24,7 @@ from ..streams.socketoptions import tune
 from ..streams.stream import Stream
 from ..streams.transports import TransportStream
 from ..words.backend import Member
-from ..words.endpoints import ClientDescription
+from ..words.endpoints import ClientDescription, isAddress
 from ..words.options import option
 from ..words.units import moreThanNone
 from ..words.values import wholeNumber
@@ -255,7 +254,7 @@ def wayTo(
     fields = {name: description.argument(name) for name in known}
     given = {name: value for name, value in fields.items() if value is not None}
     if len(given) == len(description.fields) - 1:  # The kind is a field too.
-        if description.kind == "tcp" and _isAddress(given):
+        if isAddress(given.get("host", "")) and given.get("port", "").isdecimal():
             return _directTCP(reactor, given)
         if description.kind == "unix" and given:
             return _directUNIX(reactor, given["path"])
@@ -287,16 +286,6 @@ def wayOf(endpoint: Any, errors: Tells) -> Way:
         return stop
 
     return connect
-
-
-def _isAddress(fields: Mapping[str, str]) -> bool:
-    """Whether the host is a literal IP address, for which no name is looked up."""
-    try:
-        ip_address(fields["host"])
-        int(fields["port"])
-    except (KeyError, ValueError):
-        return False
-    return True
 
 
 def _directTCP(reactor: Any, fields: Mapping[str, str]) -> Way:

@@ -189,6 +189,8 @@ class Exchange(Choosing):
                     self._answerTime.failed()
             self._connection.tried.append(lease.backend)
             self._addReason(lease, reason)
+        elif self.state is State.EXPECTING:
+            self._connection.detail = "no member was found yet"
         self._fail(End.DIAL_DEADLINE, self._connection.detail)
 
     def _addReason(self, lease: Lease, reason: str) -> None:

@@ -13,7 +13,7 @@ from ..interfaces import IConnectionObserver, IRouter
 from ..streams.limits import Limits, Row
 from ..streams.pace import Pace
 from ..streams.wheel import Wheel
-from ..words.backend import Backend, Member
+from ..words.backend import Backend
 from ..words.options import option
 from ..words.units import moreThanNone, offOrBetween
 from ..words.values import boolean
@@ -64,13 +64,13 @@ class Destination:
     The pool that an exchange uses, and how it dials the members.
 
     @ivar dial: How the members of the pool are dialled.
-    @ivar member: The only member that may be used, or L{None} if the pool's
-        picker chooses.
+    @ivar backend: The only backend of the pool that may be used, or L{None} if the
+        pool's picker chooses.
     """
 
     pool: Pool
     dial: DialOptions = field(factory=DialOptions)
-    member: Member | None = None
+    backend: Backend | None = None
 
 
 @frozen(eq=False)
@@ -116,7 +116,6 @@ class Policy:
         """
         named = self.destinations[self.pool]
         for each in (named, *self.destinations.values()):
-            member = each.pool.member(backend)
-            if member is not None:
-                return Destination(each.pool, each.dial, member)
+            if each.pool.has(backend):
+                return Destination(each.pool, each.dial, backend)
         return Destination(self.direct.pool(backend))

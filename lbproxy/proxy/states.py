@@ -21,6 +21,7 @@ class State(StrEnum):
     ROUTING = "routing"
     EXCHANGING = "exchanging"
     PICKING = "picking"
+    EXPECTING = "expecting"
     QUEUED = "queued"
     RESTING = "resting"
     DIALLING = "dialling"
@@ -72,7 +73,8 @@ or raises L{WrongTransition}.
 
 EXCHANGE = _table(
     NEW="picking over",
-    PICKING="picking queued resting dialling over",
+    PICKING="picking expecting queued resting dialling over",
+    EXPECTING="picking over",
     QUEUED="picking over",
     RESTING="picking over",
     DIALLING="picking relaying over",
@@ -87,6 +89,7 @@ LIMITS: Mapping[State, tuple[Limit, ...]] = {
     State.ARRIVING: (Limit.LIFETIME, Limit.HANDSHAKE),
     State.ROUTING: (Limit.LIFETIME, Limit.ROUTE),
     State.PICKING: (Limit.LIFETIME, Limit.DIAL, Limit.PICK),
+    State.EXPECTING: (Limit.LIFETIME, Limit.DIAL),
     State.QUEUED: (Limit.LIFETIME, Limit.DIAL, Limit.QUEUE),
     State.RESTING: (Limit.LIFETIME, Limit.DIAL, Limit.RETRY),
     State.DIALLING: (Limit.LIFETIME, Limit.DIAL, Limit.CONNECT),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from attrs import frozen
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import (
@@ -16,9 +17,13 @@ from twisted.internet.error import (
 from twisted.internet.interfaces import (
     IAddress,
     IConnector,
+    IHostnameResolver,
+    IHostResolution,
     IListeningPort,
+    IReactorPluggableNameResolver,
     IReactorTCP,
     IReactorUNIX,
+    IResolutionReceiver,
 )
 from twisted.internet.protocol import ClientFactory, Factory
 from twisted.internet.task import Clock
@@ -80,7 +85,57 @@ class _Port:
         return self._address
 
 
-@implementer(IReactorTCP, IReactorUNIX)
+@implementer(IHostnameResolver)
+class MemoryResolver:
+    """Looks up names in a mapping, at once, except for those that are held."""
+
+    def __init__(
+        self,
+        names: Mapping[str, Sequence[str]],
+        held: Mapping[str, list[IResolutionReceiver]],
+    ) -> None:
+        """
+        @param held: The receivers that wait for the addresses of a name.
+        """
+        self._names = names
+        self._held = held
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: IResolutionReceiver,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: object = None,
+        transportSemantics: str = "TCP",
+    ) -> IHostResolution:
+        """Tell the receiver the addresses of a name, if it has some."""
+        resolution = _Resolution(hostName)
+        resolutionReceiver.resolutionBegan(resolution)
+        if hostName in self._held:
+            self._held[hostName].append(resolutionReceiver)
+        else:
+            self.answer(hostName, resolutionReceiver)
+        return resolution
+
+    def answer(self, hostName: str, receiver: IResolutionReceiver) -> None:
+        """Tell a receiver the addresses of a name."""
+        for host in self._names.get(hostName, ()):
+            receiver.addressResolved(_ip(host, 0))
+        receiver.resolutionComplete()
+
+
+@implementer(IHostResolution)
+@frozen
+class _Resolution:
+    """A lookup, which is over when it has begun."""
+
+    name: str
+
+    def cancel(self) -> None:
+        """It is over already."""
+
+
+@implementer(IReactorTCP, IReactorUNIX, IReactorPluggableNameResolver)
 class MemoryNetwork(Clock):
     """
     A reactor in memory: a clock, and a network without sockets.
@@ -94,7 +149,8 @@ class MemoryNetwork(Clock):
         self._backends: dict[tuple[str, int | None], ScriptedBackend] = {}
         self._listening: dict[int | str, Factory] = {}
         self._clients = 0
-        self._names: dict[str, str] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._held: dict[str, list[IResolutionReceiver]] = {}
 
     def backend(self, host: str, port: int | None = None) -> ScriptedBackend:
         """
@@ -107,14 +163,20 @@ class MemoryNetwork(Clock):
         """
         return self._backends.setdefault((host, port), ScriptedBackend())
 
-    def alias(self, name: str, host: str) -> None:
+    def alias(self, name: str, *hosts: str) -> None:
         """
-        Give a host another name.
+        Give a name to a host, or to several; the name has other hosts from then on.
 
-        @param name: The name that endpoints dial.
-        @param host: The IP address that the dials go to.
+        @param name: The name that is looked up.
+        @param hosts: Its IP addresses; none if there is no such name any more.
         """
-        self._names[name] = host
+        self._names[name] = hosts
+        for receiver in self._held.pop(name, ()):
+            self.nameResolver.answer(name, receiver)
+
+    def hold(self, name: str) -> None:
+        """Answer no lookup of a name until it gets hosts by L{alias}."""
+        self._held[name] = []
 
     def client(self, port: int | str, host: str = "192.0.2.1") -> Far:
         """
@@ -152,6 +214,17 @@ class MemoryNetwork(Clock):
             self.advance(max(0.0, self.calls[0].getTime() - self.seconds()))
         self.advance(max(0.0, until - self.seconds()))
 
+    # IReactorPluggableNameResolver.
+
+    @property
+    def nameResolver(self) -> MemoryResolver:
+        """Looks up the names that L{alias} gives."""
+        return MemoryResolver(self._names, self._held)
+
+    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
+        """There is no other resolver in memory."""
+        raise NotImplementedError
+
     # IReactorTCP.
 
     def listenTCP(
@@ -171,7 +244,7 @@ class MemoryNetwork(Clock):
         """
         Dial the backend at an address.  It is never answered before the clock moves.
         """
-        host = self._names.get(host, host)
+        host = next(iter(self._names.get(host, ())), host)
         return self._connect((host, port), _ip(host, port), factory)
 
     # IReactorUNIX.

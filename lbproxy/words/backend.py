@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import ip_address
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from .endpoints import ClientDescription, parseClient
 from .options import REQUIRED, Unset, declared, option
@@ -44,6 +45,10 @@ class Backend:
     @ivar state: C{"ready"}; C{"drain"}, which keeps its connections and gets no more;
         or C{"maintenance"}, in which it is not checked either.
     @ivar bind: The local IP address to connect from; empty for any.
+    @ivar hostName: The name of the host whose address C{connect} has, if it was looked
+        up; else empty.
+    @ivar origin: The backend that was listed with a host name, if this is it at one of
+        the addresses of the host.
     """
 
     connect: str = field(
@@ -78,6 +83,8 @@ class Backend:
         "",
         "The local IP address to connect from; empty for the system's choice.",
     )
+    hostName: str = field(default="", kw_only=True)
+    origin: Backend | None = field(default=None, kw_only=True, repr=False)
 
     @name.default
     def _nameIsDescription(self) -> str:
@@ -108,6 +115,32 @@ class Backend:
         if not self.bind:
             return self.description
         return self.description.withDefault("bindAddress", self.bind)
+
+    def at(self, address: str) -> Backend:
+        """
+        This backend at one of the addresses that its host name was looked up to.
+
+        @raise ValueError: As for L{description}.
+        """
+        return evolve(
+            self,
+            connect=self.description.at(address).text,
+            name=f"{self.name}@{address}",
+            hostName=self.description.hostName or "",
+            origin=self,
+        )
+
+    def atEach(self, addresses: Iterable[str]) -> list[Backend]:
+        """
+        This backend at each of some addresses.
+
+        Those are left out that C{bind} cannot connect to, being of the other family.
+        """
+        return [
+            self.at(each)
+            for each in addresses
+            if not self.bind or (":" in self.bind) is (":" in each)
+        ]
 
     def __str__(self) -> str:
         return self.name

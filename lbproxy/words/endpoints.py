@@ -9,11 +9,12 @@ its named arguments are known.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import ClassVar, Self
 
 from attrs import field, frozen
 
-from .description import Description, written
+from .description import Description, Field, written
 from .values import text
 
 
@@ -176,6 +177,50 @@ class ClientDescription(EndpointDescription):
         if self.nested is not None:
             return type(self).parse(self.nested).host
         return self.argument("host") if self.takes("host") else None
+
+    @property
+    def hostName(self) -> str | None:
+        """
+        The name that has to be looked up to connect; L{None} if there is none.
+
+        @raise ValueError: As for L{host}.
+        """
+        host = self.host
+        return None if not host or isAddress(host) else host
+
+    def at(self, address: str) -> Self:
+        """
+        This description with an IP address for the name that has to be looked up.
+
+        A C{tls:} endpoint still verifies the name that it had.
+        """
+        fields: list[Field] = list(self.fields)
+        nested = self.index("endpoint") if self.kind == "tls" else None
+        host = self.index("host")
+        if nested is not None:
+            called, wrapped = fields[nested]
+            fields[nested] = (called, type(self).parse(wrapped).at(address).text)
+        elif self.kind == "tls":
+            # What it would have connected with itself, is the inner endpoint's now.
+            port = self.argument("port") or ""
+            inner: list[Field] = [(None, "tcp"), (None, address), (None, port)]
+            for name in ("timeout", "bindAddress"):
+                value = self.argument(name)
+                if value is not None:
+                    inner.append((name, value))
+            fields.append(("endpoint", written(inner)))
+        elif host is not None:
+            fields[host] = (fields[host][0], address)
+        return type(self)(written(fields), tuple(fields))
+
+
+def isAddress(host: str) -> bool:
+    """Whether a host is a literal IP address, for which no name is looked up."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 _server = text('a Twisted server endpoint description such as "tcp:8080"')

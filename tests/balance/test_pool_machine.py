@@ -529,7 +529,7 @@ class PoolMachine(RuleBasedStateMachine):
             assert 0.1 <= member.ramp <= 1.0
             if member in self.order:
                 assert member.isFull == self.isFull(member)
-                assert self.pool.member(member.backend) is member
+                assert self.pool.has(member.backend)
         for member in self.order:
             expected = self.model[member]
             standing = Standing.FULL if self.isFull(member) else Standing.AVAILABLE

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.testing import MemoryReactorClock
 from zope.interface import implementer
 
-from lbproxy.config.check import checkConfiguration, warnOfNames
+from lbproxy.config.check import checkConfiguration
 from lbproxy.config.commandline import configurationFromEndpoints
 from lbproxy.config.whole import configurationFromMapping
 from lbproxy.interfaces import IBackendPicker, ICandidates
@@ -159,16 +159,3 @@ class Threads(MemoryReactorClock):
 
     def suggestThreadPoolSize(self, size: int) -> None:
         """Nothing is suggested to."""
-
-
-def test_namesAtAStart() -> None:
-    """A member that has no address is told of, and nothing waits for that."""
-    configuration = configurationFromEndpoints(["tcp:1"], ["tcp:nobody.invalid:80"])
-    reactor = Threads()
-    warnOfNames(reactor, configuration, print)
-    start = (
-        '--backend: "tcp:nobody.invalid:80": the host "nobody.invalid" has no address'
-    )
-    assert reactor.told.get(timeout=60).startswith(start)
-    warnOfNames(MemoryReactorClock(), configuration, print)
-    assert reactor.told.empty()

@@ -129,23 +129,27 @@ def test_badListener(listener: str, line: str) -> None:
             'balance = "random"',
             (
                 'balance = "random": unknown key; known: backends, connect-timeout, '
-                "dial-deadline, ejection, health-check, max-dials, on-member-down, "
-                "picker, queue-length, queue-timeout, removal-timeout, retries, "
-                "slow-start, when-all-down"
+                "dial-deadline, discovery, ejection, health-check, max-dials, "
+                "on-member-down, picker, queue-length, queue-timeout, removal-timeout, "
+                "retries, slow-start, when-all-down"
             ),
         ),
         (
             "health-check = 1",
             "health-check = 1: expected a table, [pool.NAME.health-check]",
         ),
-        ("discovery = {}", "discovery = {}: not available in this version"),
+        ("discovery = {}", "discovery.name: this key is required"),
+        (
+            'discovery = { kind = "srv", name = "_a._tcp.b", port = 1 }',
+            ('discovery.port = 1: this key is for kind = "dns", and kind is "srv"'),
+        ),
         (
             "tls = {}",
             (
                 "tls = {}: unknown key; known: backends, connect-timeout, "
-                "dial-deadline, ejection, health-check, max-dials, on-member-down, "
-                "picker, queue-length, queue-timeout, removal-timeout, retries, "
-                "slow-start, when-all-down"
+                "dial-deadline, discovery, ejection, health-check, max-dials, "
+                "on-member-down, picker, queue-length, queue-timeout, removal-timeout, "
+                "retries, slow-start, when-all-down"
             ),
         ),
     ],

@@ -152,7 +152,7 @@ def test_refusedWithThePlugin(lines: str, error: str) -> None:
     [
         ('"unix:/run/a"', "port = 81", "unix:/run/a has no address of its own"),
         ('"unix:/run/a"', 'address = "h"', "unix:/run/a has no port of its own"),
-        (r"'tls:a:443:endpoint=tcp\:b\:1'", "port = 81", "has no address of its own"),
+        (r"'tls:a:443:endpoint=unix\:b'", "port = 81", "has no address of its own"),
     ],
 )
 def test_noPlaceToCheck(backend: str, lines: str, error: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from attrs import field, frozen
 
+from lbproxy.config.backends import BACKEND, MEMBER
+from lbproxy.config.discovery import DISCOVERY
 from lbproxy.config.healthcheck import HEALTH_CHECK
 from lbproxy.config.keys import DOCUMENT, POOL, TABLES
-from lbproxy.config.model import BACKEND, EJECTION, Configuration
+from lbproxy.config.model import EJECTION, Configuration
 from lbproxy.config.routes import ROUTE
 from lbproxy.config.schema import Key, Table, keysOf, readAt
 from lbproxy.config.whole import configurationFromMapping
@@ -89,7 +91,10 @@ def test_noKeyIsReservedAnyMore(table: Table) -> None:
 def test_everyTableIsReachable() -> None:
     """The document knows all the tables; those within tables are in TABLES."""
     assert [key.name for key in DOCUMENT.keys] == ["process", "log", "listener", "pool"]
-    assert TABLES[len(DOCUMENT.keys) :] == (ROUTE, BACKEND, EJECTION, HEALTH_CHECK)
+    assert TABLES[len(DOCUMENT.keys) :] == (
+        *(ROUTE, BACKEND, EJECTION),
+        *(HEALTH_CHECK.table, DISCOVERY.table, MEMBER),
+    )
 
 
 def pickerKey() -> Key:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from lbproxy.config.backends import BACKEND, MEMBER
+from lbproxy.config.discovery import DISCOVERY
 from lbproxy.config.file import configurationFromText
 from lbproxy.config.healthcheck import HEALTH_CHECK
 from lbproxy.config.keys import LISTENER, LOG, POOL, PROCESS, TABLES
-from lbproxy.config.model import BACKEND, EJECTION
+from lbproxy.config.model import EJECTION
 from lbproxy.config.reference import defaultText, referenceText
 from lbproxy.config.routes import ROUTE
 from lbproxy.config.schema import Key, Table
@@ -57,6 +59,7 @@ def test_everyKeyIsInAnExample() -> None:
     document: dict[str, Any] = tomllib.loads("\n".join(tables))
     (listener,) = document["listener"]
     web, mail, cache = document["pool"].values()
+    finding = web["discovery"] | mail["discovery"] | cache["discovery"]
     checks = web["health-check"] | mail["health-check"] | cache["health-check"]
     used = [
         (PROCESS, document["process"]),
@@ -66,7 +69,9 @@ def test_everyKeyIsInAnExample() -> None:
         (POOL, web),
         (BACKEND, mail["backends"][0]),
         (EJECTION, web["ejection"]),
-        (HEALTH_CHECK, checks),
+        (HEALTH_CHECK.table, checks),
+        (DISCOVERY.table, finding),
+        (MEMBER, finding["member"]),
     ]
     for table, example in used:
         assert set(example) == {key.name for key in table.keys}

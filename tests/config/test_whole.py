@@ -245,6 +245,10 @@ def test_junkBehindAKnownKey(at: tuple[Any, Any], value: object) -> None:
     named["[[pool.NAME.backends]]"] = backend
     named["[pool.NAME.ejection]"] = pool["ejection"] = {}
     named["[pool.NAME.health-check]"] = pool["health-check"] = {}
+    found: dict[str, Any] = {"name": "web.internal", "port": 80}
+    named["[pool.NAME.discovery]"] = pool["discovery"] = found
+    member: dict[str, Any] = {}
+    named["[pool.NAME.discovery.member]"] = pool["discovery"]["member"] = member
     route: dict[str, Any] = {"client": "all", "pool": "web"}
     named["[[listener.routes]]"] = route
     listener["routes"] = [route]

@@ -19,6 +19,7 @@ import trustme
 from configured import configured
 
 from .daemon import LOOPBACK, Daemon
+from .nameserver import NameServer
 from .peers import Backend, Conversation, Pages, Web
 
 
@@ -181,6 +182,13 @@ def web() -> Iterator[Callable[..., Web]]:
             return server
 
         yield serve
+
+
+@pytest.fixture
+def nameserver() -> Iterator[NameServer]:
+    """A DNS server that has no name yet."""
+    with NameServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -157,6 +157,16 @@ def names(name: bytes) -> Conversation:
     return say
 
 
+def answers(name: bytes) -> Conversation:
+    """Say a name after the head of a request, and end."""
+
+    def answer(connected: socket.socket) -> None:
+        readHead(connected)
+        connected.sendall(name)
+
+    return answer
+
+
 # What either side may do with a socket.
 
 

@@ -151,6 +151,12 @@ def dialling(limits) -> Scene:
     return Scene(limits).wait("hang")
 
 
+def expecting(limits) -> Scene:
+    """The host of its only member is being looked up."""
+    members = '\n[[pool.web.backends]]\nconnect = "tcp:web.internal:80"'
+    return Scene(limits, members=members, held=["web.internal"]).wait("accept")
+
+
 def full(limits, *members: int) -> Scene:
     """Some of its two members are full; the others refuse."""
     tables = [
@@ -261,6 +267,8 @@ WALK: list[tuple[State, Limit, Callable[..., Scene], End]] = [
     (State.PICKING, Limit.PICK, picking, End.PICK_FAILED),
     (State.PICKING, Limit.DIAL, pickingAgain, End.DIAL_DEADLINE),
     (State.PICKING, Limit.LIFETIME, picking, End.MAX_LIFETIME),
+    (State.EXPECTING, Limit.DIAL, expecting, End.DIAL_DEADLINE),
+    (State.EXPECTING, Limit.LIFETIME, expecting, End.MAX_LIFETIME),
     (State.QUEUED, Limit.QUEUE, queued, End.QUEUE_TIMEOUT),
     (State.QUEUED, Limit.DIAL, queuedAfterATry, End.DIAL_DEADLINE),
     (State.QUEUED, Limit.LIFETIME, queued, End.MAX_LIFETIME),
@@ -319,7 +327,7 @@ def test_alone(state: State, limit: Limit, scene, end: End, seconds: float) -> N
     """With every other limit off, this one ends the session."""
     if limit in FIXED:
         seconds = FIXED[limit]
-    elif scene in (arriving, lingering):
+    elif scene in (arriving, expecting, lingering):
         seconds = 4.0  # Or the limit that no key sets would come first.
     ends(scene({limit: seconds}), limit, seconds, end)
 

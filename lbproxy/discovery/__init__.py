@@ -1,0 +1,1 @@
+"""Where backends come from: names, service records, files, plugins."""

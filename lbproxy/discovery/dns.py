@@ -1,0 +1,130 @@
+"""The kinds of discovery C{dns} and C{srv}: addresses and services of the DNS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from zope.interface import implementer
+
+from ..interfaces import IDiscovery, IDiscoveryObserver
+from ..words.backend import Backend
+from ..words.description import written
+from .answers import Service
+from .names import Asking, Names, Watched
+from .options import DnsOptions
+
+
+@implementer(IDiscovery)
+class DnsDiscovery:
+    """Each address of a host is a backend."""
+
+    def __init__(self, names: Names, options: DnsOptions) -> None:
+        self._names = names
+        self._options = options
+        self._watched: Watched | None = None
+        self._found: tuple[str, ...] = ()
+
+    def start(self, observer: IDiscoveryObserver) -> None:
+        """Begin to look the host up."""
+        options = self._options
+        asking = Asking(options.resolver, options.resolveInterval)
+        self._observer = observer
+        self._watched = self._names.watch(options.name, asking, self._told)
+        self._told()
+
+    def stop(self) -> None:
+        """Look it up no longer."""
+        if self._watched is not None:
+            self._watched.cancel()
+            self._watched = None
+
+    def _told(self) -> None:
+        watched = self._watched
+        if watched is None:
+            return
+        name, port = self._options.name, self._options.port
+        addresses, trouble = watched.addresses, watched.trouble
+        if addresses != self._found or (addresses and not trouble):
+            self._found = addresses
+            backends = [_backend(name, address, port) for address in addresses]
+            self._observer.found(backends, _why(name, trouble))
+        if trouble:
+            self._observer.failed(trouble)
+
+
+@implementer(IDiscovery)
+class SrvDiscovery:
+    """Each address of each target of a service is a backend."""
+
+    def __init__(self, names: Names, name: str, asking: Asking) -> None:
+        self._names = names
+        self._name = name
+        self._asking = asking
+        self._service: Watched | None = None
+        self._targets: dict[str, Watched] = {}
+        self._found: list[Backend] = []
+
+    def start(self, observer: IDiscoveryObserver) -> None:
+        """Begin to look the service up."""
+        self._observer = observer
+        self._service = self._names.watchService(self._name, self._asking, self._told)
+        self._told()
+
+    def stop(self) -> None:
+        """Look up nothing any longer."""
+        if self._service is not None:
+            self._service.cancel()
+            self._service = None
+        self._watch(())
+
+    def _told(self) -> None:
+        service = self._service
+        if service is None:
+            return
+        self._watch({each.target for each in service.services})
+        backends, trouble = self._backends(service.services), self._trouble(service)
+        if backends != self._found or (backends and not trouble):
+            self._found = backends
+            self._observer.found(backends, _why(self._name, trouble))
+        if trouble:
+            self._observer.failed(trouble)
+
+    def _trouble(self, service: Watched) -> str:
+        targets = sorted(self._targets.items())
+        troubles = [f"{name}: {each.trouble}" for name, each in targets if each.trouble]
+        return "; ".join([*filter(None, (service.trouble,)), *troubles])
+
+    def _watch(self, targets: Iterable[str]) -> None:
+        """Be interested in the addresses of these hosts, and of no others."""
+        wanted = set(targets)
+        for name in self._targets.keys() - wanted:
+            self._targets.pop(name).cancel()
+        for name in wanted - self._targets.keys():
+            self._targets[name] = self._names.watch(name, self._asking, self._told)
+
+    def _backends(self, services: tuple[Service, ...]) -> list[Backend]:
+        """The first priority are backends, and all others are backups (RFC 2782)."""
+        found: dict[str, Backend] = {}
+        for each in services:
+            for address in self._targets[each.target].addresses:
+                backend = _backend(
+                    each.target,
+                    address,
+                    each.port,
+                    # In an SRV record, 0 is for "hardly ever".
+                    weight=max(each.weight, 1),
+                    backup=each.priority > services[0].priority,
+                )
+                found.setdefault(backend.name, backend)
+        return list(found.values())
+
+
+def _why(name: str, trouble: str) -> str:
+    return f"{name}: {trouble}" if trouble else f"{name} was looked up"
+
+
+def _backend(
+    host: str, address: str, port: int, weight: int = 1, backup: bool = False
+) -> Backend:
+    connect = written([(None, "tcp"), (None, address), (None, str(port))])
+    return Backend(connect, weight=weight, backup=backup, hostName=host)

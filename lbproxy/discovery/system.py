@@ -1,0 +1,113 @@
+"""
+The system's resolver, asked in threads of its own.
+
+L{socket.getaddrinfo} may take as long as it likes, and cannot be cancelled.  So it runs
+in daemon threads, which a stop does not wait for, and not in the reactor's: those are
+few, and waited for when the reactor stops.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+
+from .answers import Addresses, Answer, Family, Service
+
+THREADS = 32
+"""
+The most lookups at a time.  By default glibc gives up on a name after some 20 s, so
+that many silent names hold up the others for that long at most.
+"""
+
+_FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
+
+_NOTHING = {
+    getattr(socket, name, socket.EAI_NONAME)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
+}
+"""The errors that say that there is no such name, or no such address of it."""
+
+LookUp = Callable[[str, int], list[str]]
+"""Looks up the addresses of a name in one family of sockets; may raise L{OSError}."""
+
+_Asked = tuple[str, Callable[[Addresses], object]]
+
+
+class SystemResolver:
+    """Looks up addresses as other programs on this machine do."""
+
+    def __init__(self, reactor: Any, lookUp: LookUp | None = None) -> None:
+        """
+        @param reactor: Provides L{twisted.internet.interfaces.IReactorThreads}.
+        @param lookUp: By default L{socket.getaddrinfo}.
+        """
+        self._reactor = reactor
+        self._lookUp = lookUp or _getaddrinfo
+        self._queue: SimpleQueue[_Asked] = SimpleQueue()
+        self._threads = 0
+        self._closed = False
+
+    def addresses(self, name: str, heard: Callable[[Addresses], object]) -> None:
+        """Look up the addresses of a host; see L{Resolver.addresses}."""
+        self._queue.put((name, heard))
+        self._begin()
+
+    def services(self, name: str, heard: Callable[[Answer[Service]], object]) -> None:
+        """The system's resolver knows nothing of services."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Tell nobody any more, and wait for no thread."""
+        self._closed = True
+        self._queue = SimpleQueue()
+
+    def _begin(self) -> None:
+        if self._threads < THREADS:
+            self._threads += 1
+            Thread(target=self._work, args=(self._queue,), daemon=True).start()
+
+    def _work(self, queue: SimpleQueue[_Asked]) -> None:
+        """In a thread: look up all that is asked, until there is nothing more."""
+        while True:
+            try:
+                name, heard = queue.get_nowait()
+            except Empty:
+                self._reactor.callFromThread(self._idle)
+                return
+            answers = {
+                family: self._answer(name, number)
+                for family, number in _FAMILIES.items()
+            }
+            self._reactor.callFromThread(self._tell, heard, answers)
+
+    def _answer(self, name: str, family: int) -> Answer[str]:
+        try:
+            return Answer(tuple(self._lookUp(name, family)))
+        except socket.gaierror as error:
+            found = () if error.errno in _NOTHING else None
+            return Answer(found, reason=_words(error))
+        except (OSError, UnicodeError) as error:
+            return Answer(None, reason=_words(error))
+
+    def _tell(self, heard: Callable[[Addresses], object], answers: Addresses) -> None:
+        if not self._closed:
+            heard(answers)
+
+    def _idle(self) -> None:
+        """A thread has ended.  Something may have been asked since it looked."""
+        self._threads -= 1
+        if not self._queue.empty():
+            self._begin()
+
+
+def _getaddrinfo(name: str, family: int) -> list[str]:
+    found = socket.getaddrinfo(name, None, family, socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+def _words(error: Exception) -> str:
+    words = getattr(error, "strerror", None) or str(error)
+    return words[:1].lower() + words[1:]
