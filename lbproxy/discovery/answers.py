@@ -7,7 +7,7 @@ answer that there is nothing has to last before it is believed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -62,10 +62,6 @@ class Answer(Generic[_Record]):
     reason: str = ""
 
 
-Addresses = Mapping[Family, Answer[str]]
-"""The answers about the addresses of a name, by their sort."""
-
-
 class Resolver(Protocol):
     """
     Something that looks names up.
@@ -74,12 +70,14 @@ class Resolver(Protocol):
     of another name.
     """
 
-    def addresses(self, name: str, heard: Callable[[Addresses], object]) -> None:
+    def addresses(
+        self, name: str, family: Family, heard: Callable[[Answer[str]], object]
+    ) -> None:
         """
-        Look up the addresses of a host.
+        Look up the addresses of a host, of one family.
 
-        @param heard: Called once with an answer for each L{Family}, in the reactor's
-            thread; not if the resolver was closed meanwhile.
+        @param heard: Called once, in the reactor's thread; not if the resolver was
+            closed meanwhile.
         """
 
     def services(self, name: str, heard: Callable[[Answer[Service]], object]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf
 from typing import Any
@@ -12,7 +12,7 @@ from twisted.internet.defer import DeferredSemaphore
 from twisted.names import dns
 
 from ..streams.wheel import TICKS, Timer, Wheel
-from .answers import Addresses, Answer, Family, Service
+from .answers import Answer, Family, Service
 from .dnsmessages import Alias, Question
 from .dnsservers import DnsServer, Inquiry
 from .hostsfile import HostsFile
@@ -72,19 +72,16 @@ class DnsResolver:
         self._waiting = 0
         self._closed = False
 
-    def addresses(self, name: str, heard: Callable[[Addresses], object]) -> None:
+    def addresses(
+        self, name: str, family: Family, heard: Callable[[Answer[str]], object]
+    ) -> None:
         """
-        Look up the addresses of a host.
+        Look up the addresses of a host, of one family.
 
         @param name: With or without a dot at its end.
-        @param heard: Called once, and not within this call, with an answer for each
-            L{Family}.
+        @param heard: Called once, and not within this call.
         """
-
-        def tell(answers: Mapping[int, Answer[Any]]) -> None:
-            heard({family: answers[kind] for family, kind in _KINDS.items()})
-
-        self._add(_Lookup(name, tuple(_KINDS.values()), tell))
+        self._add(_Lookup(name, _KINDS[family], heard))
 
     def services(self, name: str, heard: Callable[[Answer[Service]], object]) -> None:
         """
@@ -93,11 +90,7 @@ class DnsResolver:
         @param name: With the labels of service and protocol: C{_http._tcp.example.org}.
         @param heard: Called once, and not within this call.
         """
-
-        def tell(answers: Mapping[int, Answer[Any]]) -> None:
-            heard(answers[dns.SRV])
-
-        self._add(_Lookup(name, (dns.SRV,), tell))
+        self._add(_Lookup(name, dns.SRV, heard))
 
     def close(self) -> None:
         """
@@ -120,70 +113,58 @@ class DnsResolver:
 
     def _begin(self, lookup: _Lookup) -> None:
         self._waiting -= 1
-        until = self._wheel.now() + TOTAL
+        told = partial(self._have, lookup)
         known = self._known(lookup)
-        for kind in lookup.kinds:
-            told = partial(self._have, lookup, kind)
-            if self._closed:
-                # An error of one question is one of others, whose lookups are over.
-                return
-            if kind in known:
-                told(known[kind])
-            else:
-                chase = _Chase(self._servers, self._wheel, until, told)
-                lookup.chases.append(chase)
-                chase.ask(Question.about(lookup.name, kind))
+        if known is not None:
+            told(known)
+            return
+        until = self._wheel.now() + TOTAL
+        lookup.chase = _Chase(self._servers, self._wheel, until, told)
+        lookup.chase.ask(Question.about(lookup.name, lookup.kind))
 
-    def _known(self, lookup: _Lookup) -> Mapping[int, Answer[Any]]:
+    def _known(self, lookup: _Lookup) -> Answer[Any] | None:
         """What is known of a name without asking for it."""
         try:
             Question.about(lookup.name, dns.A)
         except ValueError:
-            return dict.fromkeys(lookup.kinds, _NOT_A_NAME)
-        hosts = self._hosts.addresses(lookup.name)
-        if not hosts or dns.SRV in lookup.kinds:
-            return {}
-        return {
-            kind: Answer(hosts[family]) if family in hosts else _NOT_IN_FILE
-            for family, kind in _KINDS.items()
-        }
+            return _NOT_A_NAME
+        hosts = {} if lookup.kind == dns.SRV else self._hosts.addresses(lookup.name)
+        if not hosts:
+            return None
+        for family, found in hosts.items():
+            if _KINDS[family] == lookup.kind:
+                return Answer(found)
+        return _NOT_IN_FILE
 
-    def _have(self, lookup: _Lookup, kind: int, answer: Answer[Any]) -> None:
-        lookup.answers[kind] = answer
-        if len(lookup.answers) == len(lookup.kinds):
-            self._lookups.discard(lookup)
-            lookup.chases.clear()
-            lookup.heard(lookup.answers)
+    def _have(self, lookup: _Lookup, answer: Answer[Any]) -> None:
+        self._lookups.discard(lookup)
+        lookup.chase = None
+        lookup.heard(answer)
 
 
 class _Lookup:
     """
     One lookup of a name.
 
-    @ivar kinds: The kinds of records that are looked up.
-    @ivar heard: Called with all answers, by their kinds.
-    @ivar answers: Those that are there.
+    @ivar kind: The kind of records that are looked up.
+    @ivar heard: Called with the answer.
     """
 
     def __init__(
-        self,
-        name: str,
-        kinds: tuple[int, ...],
-        heard: Callable[[Mapping[int, Answer[Any]]], object],
+        self, name: str, kind: int, heard: Callable[[Answer[Any]], object]
     ) -> None:
         self.name = name
-        self.kinds = kinds
+        self.kind = kind
         self.heard = heard
-        self.answers: dict[int, Answer[Any]] = {}
-        self.chases: list[_Chase] = []
+        self.chase: _Chase | None = None
         self.timer: Timer | None = None
 
     def stop(self) -> None:
         """Give it up."""
         if self.timer is not None:
             self.timer.cancel()
-        for each in self.chases:
-            each.stop()
+        if self.chase is not None:
+            self.chase.stop()
 
 
 class _Chase:

@@ -1,13 +1,13 @@
 """
 The names that are looked up, each once for the whole process.
 
-However many pools and connections ask for a name, one lookup of it is under way at a
-time.  It is looked up again when its answer no longer holds.
+However many pools and connections ask for a name, one lookup of each sort of its
+records is under way at a time.  It is looked up again when its answer no longer holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -61,33 +61,36 @@ class Watched:
 
     def __init__(self, entry: _Entry, told: Callable[[], object]) -> None:
         self._entry: _Entry | None = entry
-        self._known, self._told = entry, told
+        self._records, self._told = entry.records, told
+        self._state = self._known()
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """The addresses of a host: those of IPv4, then those of IPv6."""
-        known = self._known.known
-        return known[Family.IPV4].found + known[Family.IPV6].found
+        return sum((each.known.found for each in self._records.values()), ())
 
     @property
     def services(self) -> tuple[Service, ...]:
         """Where a service is, sorted by priority."""
-        return self._known.known[_SERVICE].found
+        return self._records[_SERVICE].known.found
 
     @property
     def isNew(self) -> bool:
-        """Whether its first lookup is under way still."""
-        known = self._known.known.values()
-        return not (self.trouble or any(each.answered for each in known))
+        """Whether nothing was found yet, and its first lookup is under way."""
+        records = self._records.values()
+        found = any(each.known.found for each in records)
+        return not found and any(each.isNew for each in records)
 
     @property
     def trouble(self) -> str:
         """Why the last lookup found nothing, in a few words; empty if it has."""
-        return self._known.trouble
+        troubles = [each.trouble for each in self._records.values()]
+        return "" if self.isNew or not all(troubles) else troubles[0]
 
     def tell(self) -> None:
-        """Something is known now that was not before."""
-        if self._entry is not None:
+        """There may be something that was not known before."""
+        before, self._state = self._state, self._known()
+        if self._entry is not None and self._state != before:
             self._told()
 
     def cancel(self) -> None:
@@ -95,6 +98,10 @@ class Watched:
         entry, self._entry = self._entry, None
         if entry is not None:
             entry.watching.remove(self)
+
+    def _known(self) -> object:
+        found = [each.known.found for each in self._records.values()]
+        return found, self.isNew, self.trouble
 
 
 class Names:
@@ -144,7 +151,8 @@ class Names:
         entry = self._entries.get(question)
         if entry is None:
             entry = self._entries[question] = _Entry(self, question)
-            entry.look()
+        # Before there is anybody to tell: an answer may come at once.
+        entry.look()
         watched = Watched(entry, told)
         entry.watching.append(watched)
         return watched
@@ -152,17 +160,17 @@ class Names:
     # What an entry needs.
 
     def ask(
-        self, question: _Question, heard: Callable[[Mapping[Any, Any]], object]
+        self, question: _Question, sort: str, heard: Callable[[Answer[Any]], object]
     ) -> None:
-        """Look a name up."""
+        """Look up one sort of records."""
         servers = question.asking.servers
         resolver = self._resolvers.get(servers)
         if resolver is None:
             resolver = self._resolvers[servers] = self._make(servers)
-        if question.services:
-            resolver.services(question.name, lambda answer: heard({_SERVICE: answer}))
+        if sort == _SERVICE:
+            resolver.services(question.name, heard)
         else:
-            resolver.addresses(question.name, heard)
+            resolver.addresses(question.name, Family(sort), heard)
 
     def forget(self, question: _Question) -> None:
         """Nobody is interested in a name any more."""
@@ -173,77 +181,108 @@ class _Entry:
     """
     What is known of one name.
 
-    @ivar known: By the sort of record.
+    @ivar records: By their sort.
     @ivar watching: Those that are interested in it.
-    @ivar trouble: Why the last lookup found nothing; empty if it has.
     """
 
     def __init__(self, names: Names, question: _Question) -> None:
         self._names = names
         self._question = question
         sorts = (_SERVICE,) if question.services else tuple(Family)
-        self.known: dict[str, Known[Any]] = {each: Known() for each in sorts}
+        self.records = {each: _Records(self, names, question, each) for each in sorts}
         self.watching: list[Watched] = []
-        self.trouble = ""
-        self._timer: Timer | None = None
+
+    @property
+    def isKnown(self) -> bool:
+        """Whether any records are known."""
+        return any(each.known.found for each in self.records.values())
 
     def look(self) -> None:
-        """Look the name up."""
-        self._timer = self._names.wheel.call(LATE, self._late)
-        self._names.ask(self._question, self._heard)
+        """Look up what nothing is known of, and what was not asked for any more."""
+        for each in self.records.values():
+            if each.rests:
+                each.look()
 
     def close(self) -> None:
         """Look it up no more."""
+        for each in self.records.values():
+            each.close()
+
+    def tell(self) -> None:
+        """Something may be known that was not before."""
+        for each in tuple(self.watching):
+            each.tell()
+
+    def rest(self) -> None:
+        """Some records are not asked for any more."""
+        if all(each.rests for each in self.records.values()):
+            self._names.forget(self._question)
+
+
+class _Records:
+    """
+    One sort of records of a name: what is known of them, and their next lookup.
+
+    However slow the lookups of one sort are, those of the other go on.
+
+    @ivar isNew: Whether its first lookup is under way, and not late.
+    @ivar trouble: Why the last lookup found nothing; empty if it has.
+    @ivar rests: Whether no lookup is under way or to come.
+    """
+
+    def __init__(
+        self, entry: _Entry, names: Names, question: _Question, sort: str
+    ) -> None:
+        self._entry, self._names, self._question = entry, names, question
+        self._sort = sort
+        self.known: Known[Any] = Known()
+        self.isNew = True
+        self.trouble = ""
+        self.rests = True
+        self._timer: Timer | None = None
+
+    def look(self) -> None:
+        """Look them up."""
+        self.rests = False
+        self._timer = self._names.wheel.call(LATE, self._late)
+        self._names.ask(self._question, self._sort, self._heard)
+
+    def close(self) -> None:
+        """Look them up no more."""
         if self._timer is not None:
             self._timer.cancel()
 
     def _late(self) -> None:
         self._timer = None
-        self._troubled(f"no answer in {formatDuration(LATE)}")
+        self.isNew = False
+        self.trouble = f"no answer in {formatDuration(LATE)}"
+        self._entry.tell()
 
-    def _heard(self, answers: Mapping[str, Answer[Any]]) -> None:
+    def _heard(self, answer: Answer[Any]) -> None:
         wheel = self._names.wheel
         if self._timer is not None:
             self._timer.cancel()
-        now, before = wheel.now(), self._answered()
-        # Not a generator: each has to hear its answer.
-        changed = [self.known[sort].heard(each, now) for sort, each in answers.items()]
-        found = any(each.found for each in answers.values())
-        reasons = [each.reason for each in answers.values() if not each.found]
-        self._timer = wheel.call(self._holds(answers, found), self._again)
-        if any(changed) or self._answered() > before:
-            self.trouble = "" if found else reasons[0]
-            self._tell()
-        else:
-            self._troubled("" if found else reasons[0])
+        self.known.heard(answer, wheel.now())
+        self.isNew = False
+        self.trouble = "" if answer.found else answer.reason
+        self._timer = wheel.call(self._holds(answer), self._again)
+        self._entry.tell()
 
-    def _answered(self) -> int:
-        return sum(each.answered for each in self.known.values())
-
-    def _holds(self, answers: Mapping[str, Answer[Any]], found: bool) -> float:
-        """How many seconds some answers hold."""
-        if not any(each.found for each in self.known.values()):
+    def _holds(self, answer: Answer[Any]) -> float:
+        """How many seconds an answer holds."""
+        if not self._entry.isKnown:
             return UNKNOWN_AGAIN
         interval = self._question.asking.interval
-        if not found or any(each.found is None for each in answers.values()):
+        if answer.found is None or (self.known.found and not answer.found):
             return min(interval, FAILED_AGAIN)
-        ttls = [
-            each.ttl for each in answers.values() if each.found and each.ttl is not None
-        ]
-        return min(max(min(ttls), SHORTEST), LONGEST) if ttls else interval
+        if answer.ttl is None:
+            return interval
+        return min(max(answer.ttl, SHORTEST), LONGEST)
 
     def _again(self) -> None:
         self._timer = None
-        if self.watching:
+        if self._entry.watching:
             self.look()
         else:
-            self._names.forget(self._question)
-
-    def _troubled(self, trouble: str) -> None:
-        if trouble != self.trouble:
-            self.trouble = trouble
-            self._tell()
-
-    def _tell(self) -> None:
-        for each in tuple(self.watching):
-            each.tell()
+            self.rests = True
+            self._entry.rest()

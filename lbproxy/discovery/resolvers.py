@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -16,10 +16,14 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from ..streams.wheel import Wheel
-from .answers import Addresses, Answer, Family, Resolver, Service
+from .answers import Answer, Family, Resolver, Service
 from .dnsclient import DnsResolver
 from .names import Servers
 from .system import SystemResolver
+
+_Kind = type[IPv4Address] | type[IPv6Address]
+
+_KINDS: Mapping[Family, _Kind] = {Family.IPV4: IPv4Address, Family.IPV6: IPv6Address}
 
 
 def resolverFor(reactor: Any, wheel: Wheel, servers: Servers | None) -> Resolver:
@@ -43,14 +47,18 @@ class ReactorResolver:
         self._reactor = reactor
         self._closed = False
 
-    def addresses(self, name: str, heard: Callable[[Addresses], object]) -> None:
+    def addresses(
+        self, name: str, family: Family, heard: Callable[[Answer[str]], object]
+    ) -> None:
         """Look up the addresses of a host; see L{Resolver.addresses}."""
         if IReactorPluggableNameResolver.providedBy(self._reactor):
-            receiver = _Receiver(lambda found: self._closed or heard(found))
-            self._reactor.nameResolver.resolveHostName(receiver, name)
+            kind = _KINDS[family]
+            receiver = _Receiver(kind, lambda found: self._closed or heard(found))
+            self._reactor.nameResolver.resolveHostName(
+                receiver, name, addressTypes=[kind]
+            )
         else:
-            none: Answer[str] = Answer(None, reason="this reactor looks up no names")
-            heard(dict.fromkeys(Family, none))
+            heard(Answer(None, reason="this reactor looks up no names"))
 
     def services(self, name: str, heard: Callable[[Answer[Service]], object]) -> None:
         """A reactor's resolver knows nothing of services."""
@@ -63,27 +71,22 @@ class ReactorResolver:
 
 @implementer(IResolutionReceiver)
 class _Receiver:
-    """Gathers the addresses that a reactor's resolver tells of, one by one."""
+    """Gathers the addresses of one kind that a resolver tells of, one by one."""
 
-    def __init__(self, heard: Callable[[Addresses], object]) -> None:
+    def __init__(self, kind: _Kind, heard: Callable[[Answer[str]], object]) -> None:
+        self._kind = kind
         self._heard = heard
-        self._found: dict[Family, list[str]] = {each: [] for each in Family}
+        self._found: list[str] = []
 
     def resolutionBegan(self, resolution: IHostResolution) -> None:
         """Nothing is known yet."""
 
     def addressResolved(self, address: IAddress) -> None:
         """There is an address."""
-        if isinstance(address, IPv4Address):
-            self._found[Family.IPV4].append(address.host)
-        elif isinstance(address, IPv6Address):
-            self._found[Family.IPV6].append(address.host)
+        # A resolver may tell of the other kind too.
+        if isinstance(address, self._kind):
+            self._found.append(address.host)
 
     def resolutionComplete(self) -> None:
         """There are no more."""
-        self._heard(
-            {
-                family: Answer(tuple(found), reason="no such name")
-                for family, found in self._found.items()
-            }
-        )
+        self._heard(Answer(tuple(self._found), reason="no such name"))

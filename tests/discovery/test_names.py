@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted.internet.task import Clock
 
-from lbproxy.discovery.answers import Addresses, Answer, Family, Service
+from lbproxy.discovery.answers import Answer, Family, Service
 from lbproxy.discovery.names import (
     FAILED_AGAIN,
     LATE,
@@ -28,23 +28,29 @@ class Scripted:
     """A resolver that answers when the test says so."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, Callable]] = []
+        self.asked: dict[str, Callable] = {}
         self.closed = False
 
-    def addresses(self, name: str, heard: Callable[[Addresses], object]) -> None:
-        self.asked.append((name, heard))
+    def addresses(
+        self, name: str, family: Family, heard: Callable[[Answer[str]], object]
+    ) -> None:
+        assert family not in self.asked or self.closed
+        self.asked[family] = heard
 
     def services(self, name: str, heard: Callable[[Answer[Service]], object]) -> None:
-        self.asked.append((name, heard))
+        raise NotImplementedError
 
     def close(self) -> None:
         self.closed = True
 
-    def answer(self, v4: Answer[str] = NONE, v6: Answer[str] = NONE) -> None:
-        """Answer the only lookup that is under way."""
-        ((_, heard),) = self.asked
-        self.asked.clear()
-        heard({Family.IPV4: v4, Family.IPV6: v6})
+    def answer(
+        self, v4: Answer[str] | None = NONE, v6: Answer[str] | None = NONE
+    ) -> None:
+        """Answer the lookups that are under way, or one of them."""
+        answers = {Family.IPV4: v4, Family.IPV6: v6}
+        for family, answer in answers.items():
+            if answer is not None and family in self.asked:
+                self.asked.pop(family)(answer)
 
 
 class Story:
@@ -59,12 +65,12 @@ class Story:
     def tell(self) -> None:
         self.told += 1
 
-    def asksAfter(self, seconds: float) -> bool:
+    def asksAfter(self, seconds: float, family: Family = Family.IPV4) -> bool:
         """Whether the next lookup begins then, and not before."""
         self.clock.advance(seconds - 0.05)
-        early = bool(self.resolver.asked)
+        early = family in self.resolver.asked
         self.clock.advance(0.1)
-        return bool(self.resolver.asked) and not early
+        return family in self.resolver.asked and not early
 
 
 def good(*addresses: str, ttl: float | None = None) -> Answer[str]:
@@ -75,9 +81,9 @@ def test_oneLookupForAll() -> None:
     """However many are interested, one lookup is under way, and all are told."""
     story = Story()
     other = story.names.watch("a", Asking(), story.tell)
-    assert len(story.resolver.asked) == 1
+    assert set(story.resolver.asked) == set(Family)
     story.resolver.answer(good("10.0.0.2", "10.0.0.1"), good("::1"))
-    assert story.told == 2
+    assert story.told == 4
     assert other.addresses == ("10.0.0.1", "10.0.0.2", "::1")
     assert (other.isNew, other.trouble) == (False, "")
 
@@ -92,11 +98,12 @@ def test_interval() -> None:
 
 
 def test_ttl() -> None:
-    """The smallest TTL counts, within limits."""
+    """It counts within limits, for addresses of IPv4 and of IPv6 each by itself."""
     for ttl, seconds in ((0.0, SHORTEST), (5.0, 5.0), (86400.0, LONGEST)):
         story = Story()
         story.resolver.answer(good("10.0.0.1", ttl=ttl), good("::1", ttl=90000.0))
         assert story.asksAfter(seconds)
+        assert (Family.IPV6 in story.resolver.asked) == (ttl > LONGEST)
 
 
 def test_neverThere() -> None:
@@ -138,7 +145,6 @@ def test_silence() -> None:
     story.clock.advance(LATE + 1)
     assert story.watched.trouble == "no answer in 10s"
     story.clock.advance(1000.0)
-    assert len(story.resolver.asked) == 1
     story.resolver.answer(good("10.0.0.1"))
     assert story.watched.addresses == ("10.0.0.1",)
 
@@ -164,5 +170,40 @@ def test_close() -> None:
     assert story.resolver.closed
     assert not story.clock.calls
     story.names.watch("a", Asking(), story.tell)
-    assert len(story.resolver.asked) == 2
+    assert set(story.resolver.asked) == set(Family)
     story.names.close()
+
+
+def test_slowFamily() -> None:
+    """A server that drops questions about one family delays nothing of the other."""
+    story = Story()
+    story.resolver.answer(good("10.0.0.1", ttl=2.0), None)
+    assert (story.watched.addresses, story.watched.isNew) == (("10.0.0.1",), False)
+    assert story.asksAfter(2.0)
+    story.resolver.answer(good("10.0.0.2", ttl=2.0), None)
+    assert set(story.watched.addresses) == {"10.0.0.2"}
+    story.clock.advance(LATE)
+    assert story.watched.trouble == ""
+    story.resolver.answer(None, good("::1"))
+    assert set(story.watched.addresses) == {"10.0.0.2", "::1"}
+
+
+def test_firstFamilyHasNothing() -> None:
+    """While the other family is looked up, nothing is decided."""
+    story = Story()
+    story.resolver.answer(NONE, None)
+    assert (story.watched.isNew, story.watched.trouble) == (True, "")
+    story.resolver.answer(None, FAILED)
+    assert (story.watched.isNew, story.watched.trouble) == (False, "no such name")
+
+
+def test_cancelledWhileSlow() -> None:
+    """Who comes and goes while a lookup is slow begins no other one."""
+    story = Story()
+    story.resolver.answer(good("10.0.0.1", ttl=2.0), None)
+    story.watched.cancel()
+    story.clock.advance(5.0)
+    again = story.names.watch("a", Asking(), story.tell)
+    assert set(story.resolver.asked) == set(Family)
+    story.resolver.answer(good("10.0.0.3"), good("::3"))
+    assert again.addresses == ("10.0.0.3", "::3")
