@@ -414,11 +414,13 @@ class IPoolObserver(Interface):
             refused.
         """
 
-    def tierChanged(pool: str, backups: bool) -> None:
+    def tierChanged(pool: str, backups: int) -> None:
         """
-        Members of another rank are picked from now on.
+        Backups are picked from now on, or other ones than before, or none any more.
 
-        @param backups: Whether they are the backups, since no other is available.
+        @param backups: Their tier, while no member of a lower one is available: 1 for
+            those with C{backup = true}.  0 if those picked are no backups: they are of
+            the lowest tier that the pool has.
         """
 
     def dialFailed(pool: str, member: Member, reason: str) -> None:

@@ -53,11 +53,24 @@ def membersOf(weights: Iterable[int]) -> list[Member]:
     ]
 
 
-def backends(number: int, weight: int = 1, backup: bool = False) -> list[Member]:
-    """Members that are known by number: C{m0}, or C{b0} for backups."""
-    letter = "b" if backup else "m"
+def backends(
+    number: int, weight: int = 1, backup: bool = False, tier: int = 0
+) -> list[Member]:
+    """
+    Members that are known by number: C{m0}, C{b0} for backups, or C{m7-0} for those of
+    tier 7.
+    """
+    letter = "b" if backup else f"m{tier}-" if tier else "m"
     return [
-        Member(Backend("tcp:127.0.0.1:1", f"{letter}{each}", weight, backup=backup))
+        Member(
+            Backend(
+                "tcp:127.0.0.1:1",
+                f"{letter}{each}",
+                weight,
+                backup=backup,
+                tier=tier,
+            )
+        )
         for each in range(number)
     ]
 

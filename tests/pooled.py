@@ -125,7 +125,7 @@ class Heard:
     def nobodyLeft(self, pool: str, ejected: int, down: int, tryingAll: bool) -> None:
         self.words.append(("nobodyLeft", ejected, down, tryingAll))
 
-    def tierChanged(self, pool: str, backups: bool) -> None:
+    def tierChanged(self, pool: str, backups: int) -> None:
         self.words.append(("tierChanged", backups))
 
     def dialFailed(self, pool: str, member: Member, reason: str) -> None:

@@ -95,6 +95,73 @@ class _ForeignKey:
         return _address(connection)
 
 
+class HashTier:
+    """
+    The members of one tier, as a picker by hash has them.
+
+    @ivar number: The number of the tier.
+    @ivar tree: The members by their hashed names.
+    @ivar bound: The bound on their load; L{None} if there is none.
+    """
+
+    def __init__(self, number: int, factor: Fraction) -> None:
+        """
+        @param factor: That of L{LoadBound}; 0 bounds no load.
+        """
+        self.number = number
+        self.tree = NameTree()
+        self.bound = LoadBound(self.tree, factor) if factor else None
+
+    def outdated(self, hashes: Mapping[Member, bytes]) -> list[Member]:
+        """
+        The members that are not as they should be: gone, or with another weight.
+
+        @param hashes: The members there should be, with their hashed names.
+        """
+        return [
+            member
+            for member, leaf in self.tree.leaves.items()
+            if hashes.get(member) != leaf.hashed or leaf.weight != member.weight
+        ]
+
+    def remove(self, member: Member) -> None:
+        """Remove a member of the tier."""
+        self.tree.remove(member)
+        if self.bound is not None:
+            self.bound.follow(member, False)
+
+    def follow(self, member: Member, available: bool) -> None:
+        """Set whether a member may be picked, and count its load."""
+        self.tree.set(member, available)
+        if self.bound is not None:
+            self.bound.follow(member, available)
+
+    def placed(self) -> None:
+        """The members, or their weights, are others now."""
+
+    def choose(
+        self, key: bytes, candidates: Container[Member], told: bool
+    ) -> Member | None:
+        """
+        Choose among the candidates of the tier; L{None} if there is none.
+
+        @param told: As for L{NameTree.pick}.
+        """
+        return self.tree.pick(key, candidates, told)
+
+    def chooseWithin(
+        self, bound: LoadBound, key: bytes, candidates: Container[Member]
+    ) -> Member | None:
+        """
+        Choose among the candidates of the tier that are below its bound.
+
+        @return: L{None} if there is none, which is possible for a retry.
+        """
+        member = self.choose(key, bound.within(candidates), told=True)
+        bound.lift()
+        return member
+
+
 @implementer(
     IBackendPicker,
     IMembershipObserver,
@@ -108,8 +175,7 @@ class Rendezvous:
     L{NameTree}.
 
     A key goes to the same member as long as that is a candidate, in every process
-    that has the same configuration.  There is one tree for the backends and one for
-    the backups.
+    that has the same configuration.  There is one tree for each tier.
 
     Where the load is bounded, it provides L{ILoadObserver} too.
     """
@@ -125,12 +191,11 @@ class Rendezvous:
         @param bounded_load: The factor of L{LoadBound}; 0 bounds no load.
         """
         self._key = _KEYS[key] if isinstance(key, str) else _ForeignKey(key)
-        self._trees = (NameTree(), NameTree())
-        self._bounds: tuple[LoadBound, ...] = ()
+        self._factor = Fraction(bounded_load)
         if bounded_load:
-            factor = Fraction(bounded_load)
-            self._bounds = tuple(LoadBound(tree, factor) for tree in self._trees)
             alsoProvides(self, ILoadObserver)
+        self._tiers: Sequence[HashTier] = ()
+        self._tierOf: dict[Member, HashTier] = {}
         self._members: list[Member] = []
         self._added: set[Member] = set()
         self._full: set[Member] = set()
@@ -149,35 +214,39 @@ class Rendezvous:
         self._place(list(members))
 
     def _place(self, members: list[Member]) -> None:
-        """
-        Put into each tree the members of its tier, with the weights they have now.
-        """
+        """Put each member into its tier, with the weight it has now."""
         self._members = members
-        wanted: tuple[dict[Member, bytes], dict[Member, bytes]] = ({}, {})
+        wanted: dict[int, dict[Member, bytes]] = {}
         names: Counter[str] = Counter()
         for member in members:
-            name = member.backend.name
-            wanted[member.backend.backup][member] = nameHash(name, names[name])
+            name, number = member.backend.name, member.backend.effectiveTier
+            wanted.setdefault(number, {})[member] = nameHash(name, names[name])
             names[name] += 1
-        for tier, tree in enumerate(self._trees):
-            hashes = wanted[tier]
-            wrong = [
-                member
-                for member, leaf in tree.leaves.items()
-                if hashes.get(member) != leaf.hashed or leaf.weight != member.weight
-            ]
-            for member in wrong:
-                tree.remove(member)
+        tiers = {each.number: each for each in self._tiers}
+        changed = set()
+        for number, tier in tiers.items():
+            for member in tier.outdated(wanted.get(number, {})):
+                tier.remove(member)
+                del self._tierOf[member]
+                changed.add(number)
+        tiers = {number: tiers[number] for number in tiers.keys() & wanted.keys()}
+        for number in sorted(wanted.keys()):
+            hashes = wanted[number]
+            if number not in tiers:
+                tiers[number] = self._newTier(number, len(tiers))
+            for member in [each for each in hashes if each not in self._tierOf]:
+                changed.add(number)
+                self._tierOf[member] = tiers[number]
+                tiers[number].tree.add(member, hashes[member])
                 self._tell(member)
-            new = [member for member in hashes if member not in tree.leaves]
-            for member in new:
-                tree.add(member, hashes[member])
-                self._tell(member)
-            if wrong or new:
-                self._placed(tier)
+        self._tiers = tuple(tiers[number] for number in sorted(wanted))
+        for tier in self._tiers:
+            if tier.number in changed:
+                tier.placed()
 
-    def _placed(self, tier: int) -> None:
-        """The members of a tier, or their weights, are others now."""
+    def _newTier(self, number: int, others: int) -> HashTier:
+        """Make a tier; there are so many others."""
+        return HashTier(number, self._factor)
 
     def added(self, member: Member) -> None:
         """C{member} may be picked from now on."""
@@ -209,12 +278,10 @@ class Rendezvous:
         self._tell(member)
 
     def _tell(self, member: Member) -> None:
-        """Set in the trees whether a member may be picked."""
-        available = member in self._added and member not in self._full
-        for tree in self._trees:
-            tree.set(member, available)
-        for bound in self._bounds:
-            bound.follow(member, available)
+        """Set in its tier whether a member may be picked."""
+        tier = self._tierOf.get(member)
+        if tier is not None:
+            tier.follow(member, member in self._added and member not in self._full)
 
     def pick(self, candidates: ICandidates, connection: Connection) -> Member | None:
         """Choose the first candidate in the order of the connection's key."""
@@ -223,44 +290,21 @@ class Rendezvous:
             candidates is not self._view or candidates.version != self._version
         ):
             self._learn(candidates)
-        for tier, tree in enumerate(self._trees):
-            if tree.available:
+        for tier in self._tiers:
+            if tier.tree.available:
                 member = None
-                if self._bounds:
-                    member = self._chooseWithin(tier, key, candidates)
+                if tier.bound is not None:
+                    member = tier.chooseWithin(tier.bound, key, candidates)
                 if member is None:
-                    member = self._choose(tier, key, candidates, told=True)
+                    member = tier.choose(key, candidates, told=True)
                 if member is not None:
                     return member
         return self._chooseUntold(key, candidates)
 
-    def _chooseWithin(
-        self, tier: int, key: bytes, candidates: ICandidates
-    ) -> Member | None:
-        """
-        Choose among the candidates of a tier that are below the bound.
-
-        @return: L{None} if there is none, which is possible for a retry.
-        """
-        bound = self._bounds[tier]
-        member = self._choose(tier, key, bound.within(candidates), told=True)
-        bound.lift()
-        return member
-
-    def _choose(
-        self, tier: int, key: bytes, candidates: Container[Member], told: bool
-    ) -> Member | None:
-        """Choose among the candidates of a tier; L{None} if there is none."""
-        return self._trees[tier].pick(key, candidates, told)
-
     def _learn(self, candidates: ICandidates) -> None:
         """Place the candidates that were not configured too."""
         self._view, self._version = candidates, candidates.version
-        strangers = [
-            each
-            for each in candidates
-            if all(each not in tree.leaves for tree in self._trees)
-        ]
+        strangers = [each for each in candidates if each not in self._tierOf]
         if strangers:
             self._place([*self._members, *strangers])
 
@@ -270,8 +314,8 @@ class Rendezvous:
         picker without a pool has them.
         """
         self._learn(candidates)
-        for tier in range(len(self._trees)):
-            member = self._choose(tier, key, candidates, told=False)
+        for tier in self._tiers:
+            member = tier.choose(key, candidates, told=False)
             if member is not None:
                 return member
         return None

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
 
-from .hashing import KeyFunction, Rendezvous
+from .hashing import HashTier, KeyFunction, Rendezvous
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping, Sequence
     from fractions import Fraction
 
     from ..interfaces import ICandidates
     from ..words.backend import Member
     from ..words.connection import Connection
-    from .nametree import NameTree
 
 ENTRIES = 100
 """How many entries a member has at least, on average."""
@@ -40,6 +39,12 @@ SMALLEST = 65536
 """
 Tables have more entries than this.  The first table of a tier is built at once if it is
 of the smallest size: in less than 0.1 s, for up to 655 members.
+"""
+
+AT_ONCE = 2
+"""
+For how many tiers first tables are built at once.  Nothing bounds how many tiers are
+found in the DNS.
 """
 
 
@@ -163,9 +168,9 @@ def _turns(groups: dict[int, list[int]]) -> Iterator[int]:
         heapreplace(due, (at + (1 << 48) // weight, weight))
 
 
-class TierTable:
+class TierTable(HashTier):
     """
-    The table of one tier, and the next one while it is built.
+    A tier with its table, and the next one while it is built.
 
     @ivar table: The table that is used; L{None} if there are no members.  Some of its
         entries may be free still, if it is the first one.
@@ -173,26 +178,21 @@ class TierTable:
         any more.
     """
 
-    def __init__(self, tree: NameTree) -> None:
+    def __init__(self, number: int, factor: Fraction, atOnce: bool) -> None:
         """
-        @param tree: The members of the tier.
+        @param atOnce: Whether a first table of the smallest size is built at once.
         """
-        self._tree = tree
+        super().__init__(number, factor)
+        self._atOnce = atOnce
         self._next: Table | None = None
         self._filling: Iterator[None] | None = None
         self._outdated = False
         self.table: Table | None = None
         self.members: list[Member | None] = []
 
-    def refresh(self) -> None:
-        """
-        Follow the members of the tree, which are others now: begin to build a table.
-        If there is none, it is used from the beginning.
-        """
-        if not self._tree.leaves:
-            self.table = self._next = self._filling = None
-            self._outdated = False
-        elif self._filling is not None:
+    def placed(self) -> None:
+        """Begin to build a table.  If there is none, it is used from the beginning."""
+        if self._filling is not None:
             self._outdated = True
         else:
             self._begin()
@@ -217,22 +217,41 @@ class TierTable:
         return True
 
     def _begin(self) -> None:
-        weights = {leaf.hashed: leaf.weight for leaf in self._tree.leaves.values()}
+        weights = {leaf.hashed: leaf.weight for leaf in self.tree.leaves.values()}
         self._next = Table.of(weights)
         self._filling = fill(self._next, weights, SLICE)
 
     def _useFirst(self) -> None:
-        """Use the table that is being built, and finish it if it is of the smallest."""
+        """Use the table that is being built, and finish it if that takes little."""
         self.table = self._next
-        if len(self._tree.leaves) * ENTRIES <= SMALLEST:
+        if self._atOnce and len(self.tree.leaves) * ENTRIES <= SMALLEST:
             while self.work():
                 pass
 
     def _match(self) -> None:
         """Find the members that the table names."""
-        named = {leaf.hashed: each for each, leaf in self._tree.leaves.items()}
+        named = {leaf.hashed: each for each, leaf in self.tree.leaves.items()}
         names = () if self.table is None else self.table.names
         self.members = [named.get(name) for name in names]
+
+    def choose(
+        self, key: bytes, candidates: Container[Member], told: bool
+    ) -> Member | None:
+        """Choose by the table."""
+        if self.table is not None:
+            entries, members = self.table.entries, self.members
+            size = len(entries)
+            at = int.from_bytes(key[:8], "little") % size
+            skip = int.from_bytes(key[8:], "little") % (size - 1) + 1
+            for _ in range(PROBES):
+                entry = entries[at]
+                if entry < 0:
+                    return super().choose(key, candidates, told)
+                member = members[entry]
+                if member is not None and member in candidates:
+                    return member
+                at = (at + skip) % size
+        return self.tree.pickSecond(key, candidates, told)
 
 
 class Maglev(Rendezvous):
@@ -262,33 +281,12 @@ class Maglev(Rendezvous):
         @param bounded_load: See L{Rendezvous}.
         """
         super().__init__(key, bounded_load)
-        self._tables = tuple(TierTable(tree) for tree in self._trees)
+        self._tiers: Sequence[TierTable] = ()
 
-    def _placed(self, tier: int) -> None:
-        """Build another table for a tier."""
-        self._tables[tier].refresh()
+    def _newTier(self, number: int, others: int) -> TierTable:
+        return TierTable(number, self._factor, atOnce=others < AT_ONCE)
 
     def pick(self, candidates: ICandidates, connection: Connection) -> Member | None:
         """Choose the member of the key's entry; go on with a table that is built."""
-        any(table.work() for table in self._tables)  # one slice in all
+        any(tier.work() for tier in self._tiers)  # one slice in all
         return super().pick(candidates, connection)
-
-    def _choose(
-        self, tier: int, key: bytes, candidates: Container[Member], told: bool
-    ) -> Member | None:
-        """Choose by the table of a tier."""
-        state = self._tables[tier]
-        if state.table is not None:
-            entries, members = state.table.entries, state.members
-            size = len(entries)
-            at = int.from_bytes(key[:8], "little") % size
-            skip = int.from_bytes(key[8:], "little") % (size - 1) + 1
-            for _ in range(PROBES):
-                entry = entries[at]
-                if entry < 0:
-                    return super()._choose(tier, key, candidates, told)
-                member = members[entry]
-                if member is not None and member in candidates:
-                    return member
-                at = (at + skip) % size
-        return self._trees[tier].pickSecond(key, candidates, told)

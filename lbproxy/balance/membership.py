@@ -75,7 +75,7 @@ class Membership:
         self._tier = self._groups.tier(False)
         self._current = self._tier.up
         self._health, self._slow = PassiveHealth(ejection, 0), SlowStart(0)
-        self._servesBackups = False
+        self._lowest = self._backups = 0  # the lowest tier; that of backups in use
         self._nextDue = inf
         self.queue = Queue(0)
         self.arrivals = Arrivals()
@@ -141,6 +141,7 @@ class Membership:
         self.members = tuple(kept)
         self._positions.clear()
         self._positions.update((each, at) for at, each in enumerate(self.members))
+        self._lowest = min((each.tier for each in kept.values()), default=0)
         self._groups.reorder()
         self._health.use(self._health.options, len(self.members))
         for member, backend in kept.items():
@@ -271,7 +272,7 @@ class Membership:
 
     def _cameUp(self, member: Member, now: float) -> None:
         """Begin a slow start, if other members are there to take the rest."""
-        if self._groups.tiers[member.backend.backup].up.members:
+        if self._groups.isServed(member.backend.effectiveTier):
             self._slow.begin(member, now)
             self._schedule()
 
@@ -302,11 +303,11 @@ class Membership:
 
     def _join(self, fresh: Mapping[Member, Backend], now: float) -> None:
         """Add members.  They start slowly together, if there were others before."""
-        served = [bool(tier.up.members) for tier in self._groups.tiers]
+        served = {tier.number for tier in self._groups.tiers if tier.up.members}
         for member, backend in fresh.items():
             self._leaving.discard(member)
             member.backend = backend
-            if served[backend.backup]:
+            if backend.effectiveTier in served:
                 self._slow.begin(member, now)
             self._move(member)
             self._measure(member)
@@ -379,19 +380,18 @@ class Membership:
         tryAll = self.options.whenAllDown == "try-all"
         tier = self._groups.tier(tryAll)
         current = tier.up if tier.up.members else tier.out
-        before, wasUp = self._current, self._current is self._tier.up
+        before = self._current
         self._current, self._tier = current, tier
-        if current is before:
-            return
-        self._picker.removed(before.inOrder())
-        self._picker.added(current.inOrder())
-        if current is tier.out:
-            if wasUp and self._observer is not None:
+        if current is not before:
+            self._picker.removed(before.inOrder())
+            self._picker.added(current.inOrder())
+        if not current.isUp:
+            if before.isUp and self._observer is not None:
                 self._tellNobodyLeft(self._observer)
             return
-        backups = tier is self._groups.tiers[1]
-        if backups is not self._servesBackups:
-            self._servesBackups = backups
+        backups = tier.number if tier.number > self._lowest else 0
+        if backups != self._backups:
+            self._backups = backups
             if self._observer is not None:
                 self._observer.tierChanged(self.name, backups)
 

@@ -23,12 +23,11 @@ class Pool(Membership):
 
     The candidates for a connection are the members of the current group that are not
     full and that it has not tried.  The current group is the first of these that is
-    not empty: the members that are up and no backups, the backups that are up; and,
-    unless the pool refuses then, those that are down or ejected and no backups, the
-    backups that are.  That all are full, or were tried, does not change the group.
-    But when a connection has tried all that are up, its candidates are those of the
-    same rank that are not: a member that may be up is better than a refused
-    connection.
+    not empty: the members of each tier that are up, the lowest tier first; and, unless
+    the pool refuses then, those of each tier that are down or ejected.  That all are
+    full, or were tried, does not change the group.  But when a connection has tried all
+    that are up, its candidates are those of the same tier that are not: a member that
+    may be up is better than a refused connection.
     """
 
     def candidates(self, now: float, tried: Collection[Member] = ()) -> ICandidates:
@@ -265,8 +264,7 @@ class Pool(Membership):
         group = self._groups.of(member)
         if group is None:
             return False
-        up = any(group is tier.up for tier in self._groups.tiers)
-        return up or self.options.whenAllDown == "try-all"
+        return group.isUp or self.options.whenAllDown == "try-all"
 
     def _hasRoomFor(self, connections: int, members: Iterable[Member]) -> bool:
         """Whether some members have room for so many connections together."""

@@ -54,7 +54,9 @@ class DnsDiscovery:
 
 @implementer(IDiscovery)
 class SrvDiscovery:
-    """Each address of each target of a service is a backend."""
+    """
+    Each address of each target of a service is a backend; its priority is the tier.
+    """
 
     def __init__(self, names: Names, name: str, asking: Asking) -> None:
         self._names = names
@@ -103,7 +105,10 @@ class SrvDiscovery:
             self._targets[name] = self._names.watch(name, self._asking, self._told)
 
     def _backends(self, services: tuple[Service, ...]) -> list[Backend]:
-        """The first priority are backends, and all others are backups (RFC 2782)."""
+        """
+        The backends of the services.  The priority is the tier (RFC 2782): as it is
+        written, so that no member is in another one when the first priority has gone.
+        """
         found: dict[str, Backend] = {}
         for each in services:
             for address in self._targets[each.target].addresses:
@@ -113,7 +118,7 @@ class SrvDiscovery:
                     each.port,
                     # In an SRV record, 0 is for "hardly ever".
                     weight=max(each.weight, 1),
-                    backup=each.priority > services[0].priority,
+                    tier=each.priority,
                 )
                 found.setdefault(backend.name, backend)
         return list(found.values())
@@ -124,7 +129,7 @@ def _why(name: str, trouble: str) -> str:
 
 
 def _backend(
-    host: str, address: str, port: int, weight: int = 1, backup: bool = False
+    host: str, address: str, port: int, weight: int = 1, tier: int = 0
 ) -> Backend:
     connect = written([(None, "tcp"), (None, address), (None, str(port))])
-    return Backend(connect, weight=weight, backup=backup, hostName=host)
+    return Backend(connect, weight=weight, tier=tier, hostName=host)

@@ -90,8 +90,8 @@ class PoolObservers:
         """Tell them all that no member is available."""
         self._tell("nobodyLeft", pool, ejected, down, tryingAll)
 
-    def tierChanged(self, pool: str, backups: bool) -> None:
-        """Tell them all that members of another rank are picked."""
+    def tierChanged(self, pool: str, backups: int) -> None:
+        """Tell them all that members of another tier are picked."""
         self._tell("tierChanged", pool, backups)
 
     def dialFailed(self, pool: str, member: Member, reason: str) -> None:

@@ -107,9 +107,15 @@ class PoolsLog:
             doing="trying all" if tryingAll else "refusing connections",
         )
 
-    def tierChanged(self, pool: str, backups: bool) -> None:
-        """Log that the backups serve, or that they do not any more."""
-        if backups:
+    def tierChanged(self, pool: str, backups: int) -> None:
+        """Log that backups serve, or that they do not any more."""
+        if backups > 1:
+            self._log.warn(
+                "pool {pool}: only backups of tier {tier} are available, using them",
+                pool=pool,
+                tier=backups,
+            )
+        elif backups:
             self._log.warn(
                 "pool {pool}: only backups are available, using them", pool=pool
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import ip_address
@@ -15,6 +15,7 @@ from .options import REQUIRED, Unset, declared, option
 from .values import boolean, oneOf, plainName, wholeNumber
 
 parseWeight = wholeNumber(1, 65535)
+parseTier = wholeNumber(0, 65535)
 parseState = oneOf("ready", "drain", "maintenance")
 
 
@@ -41,7 +42,8 @@ class Backend:
     @ivar weight: Its share of the connections, relative to the other members of its
         pool: 1 to 65535.
     @ivar maxConnections: The most connections at once, dials included; 0 for no limit.
-    @ivar backup: Whether it is used only while no other member is available.
+    @ivar backup: Whether it is used only while no other member is available: it is of
+        tier 1 at least.
     @ivar state: C{"ready"}; C{"drain"}, which keeps its connections and gets no more;
         or C{"maintenance"}, in which it is not checked either.
     @ivar bind: The local IP address to connect from; empty for any.
@@ -49,6 +51,8 @@ class Backend:
         up; else empty.
     @ivar origin: The backend that was listed with a host name, if this is it at one of
         the addresses of the host.
+    @ivar tier: 0 to 65535, for discoveries and programs: the members of a tier are used
+        only while no member of a lower one is available.
     """
 
     connect: str = field(
@@ -85,16 +89,27 @@ class Backend:
     )
     hostName: str = field(default="", kw_only=True)
     origin: Backend | None = field(default=None, kw_only=True, repr=False)
+    tier: int = field(default=0, kw_only=True)
 
     @name.default
     def _nameIsDescription(self) -> str:
         return self.connect
 
     def __attrs_post_init__(self) -> None:
+        self._check("weight", parseWeight)
+        self._check("tier", parseTier)
+
+    def _check(self, name: str, parse: Callable[[object], object]) -> None:
+        value = getattr(self, name)
         try:
-            parseWeight(self.weight)
+            parse(value)
         except ValueError as error:
-            raise ValueError(f"weight = {self.weight}: {error}") from None
+            raise ValueError(f"{name} = {value}: {error}") from None
+
+    @property
+    def effectiveTier(self) -> int:
+        """The tier that it is used in: C{tier}, or 1 for a backup where that is 0."""
+        return max(self.tier, int(self.backup))
 
     @cached_property
     def description(self) -> ClientDescription:

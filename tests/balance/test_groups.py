@@ -1,8 +1,9 @@
-"""Groups: whom a pool picks from, by rank and by standing, and in which order."""
+"""Groups: whom a pool picks from, by tier and by standing, and in which order."""
 
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from pooled import backendsOf, names
 
 from lbproxy.balance.groups import Group, Groups
@@ -19,6 +20,9 @@ STANDINGS: dict[str, dict[str, object]] = {
 """What makes a member's standing that."""
 
 
+RANKS = {0: "first", 1: "backup"}
+
+
 class Sorted:
     """
     The groups of some members.
@@ -28,12 +32,16 @@ class Sorted:
 
     def __init__(self, written: str) -> None:
         """
-        @param written: A letter for each member, in capitals for a backup, and its
-            standing after a colon: C{"a b:down C"}.
+        @param written: A letter for each member, in capitals for a backup, with the
+            number of its tier if it has one, and its standing after a colon:
+            C{"a b:down C d2:ejected"}.
         """
         given = [each.partition(":") for each in written.split()]
-        backends = backendsOf("".join(letter for letter, _, _ in given))
-        members = [Member(backend) for backend in backends]
+        members = [
+            Member(backend)
+            for name, _, _ in given
+            for backend in backendsOf(name[0], tier=int(name[1:] or 0))
+        ]
         self.positions = {member: at for at, member in enumerate(members)}
         self.groups = Groups(self.positions)
         for member, (_, _, standing) in zip(members, given, strict=True):
@@ -54,8 +62,8 @@ class Sorted:
     def all(self) -> dict[str, str]:
         """All members by what they are, in order; those that are full in brackets."""
         return {
-            f"{rank} {where}": shown(group)
-            for rank, tier in zip(("first", "backup"), self.groups.tiers, strict=True)
+            f"{RANKS.get(tier.number, tier.number)} {where}": shown(group)
+            for tier in self.groups.tiers
             for where, group in (("up", tier.up), ("out", tier.out))
             if group.members
         }
@@ -80,13 +88,19 @@ def shown(group: Group) -> str:
         ("a b:down c:ejected D:down", "a", "bc"),
         ("a:down b:ejected C d:drain E", "ce", ""),
         ("a:maintenance b:drain C D:down", "c", "d"),
+        # The lower tier serves, in whatever order they are written.
+        ("a3 b2:down c2 D:down E:down f:down", "c", "b"),
+        ("a65535 b3:ejected c3:drain d:down", "a", ""),
+        # A backup is of tier 1, unless it has a higher one.
+        ("a1 B c2", "ab", ""),
+        ("A2 b2 c3", "ab", ""),
     ],
 )
 @pytest.mark.parametrize("tryAll", [True, False])
 def test_whoeverIsUpServes(written: str, up: str, resort: str, tryAll: bool) -> None:
     """
     The members that are up get the clients, before any backup; the last resort are the
-    others of the same rank.
+    others of the same tier.
     """
     tier = Sorted(written).groups.tier(tryAll)
     assert (shown(tier.up), shown(tier.out)) == (up, resort)
@@ -98,6 +112,7 @@ def test_whoeverIsUpServes(written: str, up: str, resort: str, tryAll: bool) -> 
         ("a:down b:ejected C:down", "ab"),
         ("a:drain b:maintenance C:down D:ejected", "cd"),
         ("a:drain B:maintenance", ""),
+        ("a3:down b2:down c2:ejected d1:drain", "bc"),
         ("", ""),
     ],
 )
@@ -150,6 +165,44 @@ def test_nothingNew() -> None:
         members.groups.place(member)
         versions.append(members.groups.tiers[0].up.open.version)
     assert len(set(versions)) == 1
+
+
+def test_aTierIsThereWhileItHasMembers() -> None:
+    """
+    A pool that has seen thousands of tiers, as of a service whose priorities change all
+    the time, looks at those that it has.
+    """
+    members = Sorted("a b:drain")
+    a, b = members.positions
+    for number in range(2000):
+        for member in (a, b):
+            member.backend = evolve(member.backend, tier=number * 7 % 2000)
+            members.groups.place(member)
+    assert members.all() == {"1993 up": "a"}
+    assert len(members.groups.tiers) == 1
+    for standing in ("down", "", "drain"):
+        before = members.groups.tiers[0]
+        members.become(a, standing)
+        # The same object, or the pool would believe that it picks from other members.
+        assert members.groups.tiers == ([] if standing == "drain" else [before])
+        assert members.groups.isServed(1993) == (standing == "")
+
+
+def test_anotherTier() -> None:
+    """A member that is of another tier now has left the one before."""
+    members = Sorted("a b2:down c5 d")
+    assert members.all() == {"first up": "ad", "2 out": "b", "5 up": "c"}
+    for letter, tier in (("a", 2), ("b", 3), ("d", 4)):
+        member = members.named(letter)
+        member.backend = evolve(member.backend, tier=tier)
+        members.groups.place(member)
+    expected = {"2 up": "a", "3 out": "b", "4 up": "d", "5 up": "c"}
+    assert list(members.all().items()) == list(expected.items())
+    assert shown(members.groups.tier(True).up) == "a"
+    assert [members.groups.isServed(tier) for tier in range(6)] == [
+        *(False, False, True),
+        *(False, True, True),
+    ]
 
 
 def test_fullWhileItIsOut() -> None:

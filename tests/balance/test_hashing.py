@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from picking import (
@@ -200,6 +201,45 @@ class TestBoth:
         for each in members:
             pool.add(each)
         assert pool.owners(CLIENTS) == before
+
+    def test_manyTiers(self, kind: Any) -> None:
+        """
+        Each tier has places of its own, whatever others there are: a client comes to
+        the lowest one that has candidates, and to the same member there.
+        """
+        tiers = {number: backends(4, tier=number) for number in (7, 0, 65535)}
+        alone = {
+            number: Told(kind(), members).owners(200)
+            for number, members in tiers.items()
+        }
+        pool = Told(kind(), [each for tier in tiers.values() for each in tier])
+        rebuild(pool)
+        for number in (0, 7, 65535):
+            assert {pool.pick(client=client) for client in range(200)} == set(
+                tiers[number]
+            )
+            assert pool.owners(200) == alone[number]
+            for each in tiers[number]:
+                pool.remove(each)
+
+    def test_tiersComeAndGo(self, kind: Any) -> None:
+        """Members that are of another tier now are found there, as after a start."""
+        members = backends(6)
+        pool = Told(kind(), members)
+        for numbers in ([5] * 6, [5, 5, 5, 2, 2, 2], [9, 9, 9, 9, 2, 5]):
+            for each, number in zip(members, numbers, strict=True):
+                each.backend = evolve(each.backend, tier=number)
+            pool.reconfigure(members)
+            rebuild(pool)
+            fresh = Told(kind(), members)
+            rebuild(fresh)
+            assert pool.owners(50) == fresh.owners(50)
+            for each in reversed(members[1:]):
+                pool.remove(each)
+                fresh.remove(each)
+                assert pool.owners(50) == fresh.owners(50)
+            for each in members[1:]:
+                pool.add(each)
 
     def test_twins(self, kind: Any) -> None:
         """Two members of one name have a share each."""

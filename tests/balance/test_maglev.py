@@ -198,6 +198,22 @@ class TestFirst:
         assert not owners & {each.name for each in members[-50:]}
         assert len(owners & {each.name for each in members[:50]}) > 20
 
+    def test_manyTiers(self) -> None:
+        """
+        A service with many priorities delays no start: from the third on, their tables
+        are built in slices, and clients go where the tree says meanwhile.
+        """
+        tiers = [backends(20, tier=number) for number in range(3)]
+        pool = Told(Maglev(), [each for tier in tiers for each in tier])
+        for each in (*tiers[0], *tiers[1]):
+            pool.remove(each)
+        first = pool.owners(300)
+        tree = Told(Rendezvous(), tiers[2]).owners(300)
+        table = Told(Maglev(), tiers[2]).owners(300)
+        assert len(moved(first, tree)) < 30 < 250 < len(moved(first, table))
+        rebuild(pool)
+        assert pool.owners(300) == table
+
     def test_weights(self) -> None:
         """When it is ready the shares are those of the weights."""
         members = [*backends(MANY - 1), *backends(1, weight=MANY)]

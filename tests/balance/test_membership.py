@@ -37,6 +37,43 @@ class TestUpdate:
         assert may(pool) == "c"
         assert heard.since() == []
 
+    def test_eachTierThatServesIsToldOf(self) -> None:
+        """Who watches hears which backups serve, and when none do any more."""
+        heard = Heard()
+        pool = poolOf("", observer=heard)
+        tiers = {"a": 10, "b": 20, "c": 30}
+        backends = [backendsOf(name, tier=tier)[0] for name, tier in tiers.items()]
+        pool.update(backends, 0.0)
+        a, b, _ = pool.members
+        assert heard.since() == []
+        pool.wentDown(a, 0.0, "no answer")
+        pool.wentDown(b, 0.0, "no answer")
+        pool.wentUp(b, 0.0)
+        pool.wentUp(a, 0.0)
+        told = [each for each in heard.since() if each[0] == "tierChanged"]
+        assert [tier for _, tier in told] == [20, 30, 20, 0]
+
+    def test_backupsAreNoneWhenTheLowerTierIsRemoved(self) -> None:
+        """The members of the lowest tier that is left are no backups any more."""
+        heard = Heard()
+        pool = poolOf("", observer=heard)
+        first, second = (backendsOf(n, tier=t) for n, t in (("a", 10), ("b", 20)))
+        pool.update([*first, *second], 0.0)
+        pool.wentDown(pool.members[0], 0.0, "no answer")
+        assert heard.since()[-1] == ("tierChanged", 20)
+        pool.update(second, 0.0)
+        assert (may(pool), heard.since()) == ("b", [("tierChanged", 0)])
+        pool.update(backendsOf("b", tier=30), 0.0)
+        assert (may(pool), heard.since()) == ("b", [])
+
+    def test_slowStartsWithinATier(self) -> None:
+        """A member starts slowly if others of its tier take the rest meanwhile."""
+        pool = poolOf("a", slowStart=10.0)
+        pool.update([*backendsOf("a"), *backendsOf("b", tier=2)], 0.0)
+        assert [each.ramp for each in pool.members] == [1.0, 1.0]
+        pool.update([*backendsOf("a"), *backendsOf("bc", tier=2)], 0.0)
+        assert [each.ramp for each in pool.members] == [1.0, 1.0, 0.1]
+
     def test_thoseThatComeTogetherShareAlike(self) -> None:
         """The first members that discovery finds all have their whole weight."""
         pool = poolOf("", slowStart=10.0)

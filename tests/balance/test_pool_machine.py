@@ -31,14 +31,17 @@ LATER = st.sampled_from([0.0, 0.0, 0.0, 0.5, 3.0, 10.0, 25.0])
 """How much time has passed since the step before."""
 
 BACKENDS = st.builds(
-    lambda name, other, weight, limit, backup, state: Backend(
-        f"tcp:{name}{'-other' * other}:80", name, weight, limit, backup, state
+    lambda name, other, weight, limit, backup, tier, state: Backend(
+        f"tcp:{name}{'-other' * other}:80",
+        *(name, weight, limit, backup, state),
+        tier=tier,
     ),
     st.sampled_from("abcde"),
     st.sampled_from([False, False, False, True]),
     st.integers(1, 3),
     st.integers(0, 2),
     st.booleans(),
+    st.sampled_from([0, 0, 1, 7]),
     st.sampled_from(["ready", "ready", "ready", "drain", "maintenance"]),
 )
 CONFIGURATIONS = st.lists(BACKENDS, max_size=5, unique_by=lambda each: each.name)
@@ -164,12 +167,16 @@ class PoolMachine(RuleBasedStateMachine):
             for each in members
         )
 
+    def tier(self, member: Member) -> int:
+        backend = self.model[member].backend
+        return 1 if backend.backup and backend.tier == 0 else backend.tier
+
     def groups(self) -> tuple[list[Member], list[Member]]:
         """Who is picked from now, and who is the last resort."""
         ready = [each for each in self.order if self.model[each].state == "ready"]
         tiers = [
-            [each for each in ready if self.model[each].backend.backup is backup]
-            for backup in (False, True)
+            [each for each in ready if self.tier(each) == number]
+            for number in sorted(map(self.tier, ready))
         ]
         for tier in tiers:
             up = [each for each in tier if not self.model[each].isOut]

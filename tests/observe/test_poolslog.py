@@ -9,7 +9,9 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent
 from zope.interface.verify import verifyObject
 
-from lbproxy import End
+from lbproxy import Backend, End
+from lbproxy.balance.pool import Pool
+from lbproxy.balance.rotation import RoundRobin
 from lbproxy.interfaces import IPoolObserver
 from lbproxy.observe.endslog import EndsLog
 from lbproxy.observe.poolslog import PoolsLog
@@ -126,4 +128,23 @@ def test_nobodyLeft(logged: list[LogEvent]) -> None:
     log.nobodyLeft("web", 2, 1, True)
     assert lines(logged) == [
         "warn  pool web: no member available (2 ejected, 1 down), trying all"
+    ]
+
+
+def test_tiers(logged: list[LogEvent]) -> None:
+    """It is said when backups serve, which ones if there are several tiers, and not."""
+    log = PoolsLog(Wheel(ClockAlarm(Clock())))
+    backends = [Backend("tcp:a:80", tier=10), Backend("tcp:b:80", tier=20)]
+    pool = Pool("srv", backends, RoundRobin(), observer=log)
+    pool.setState(pool.members[0], "drain", 0.0)
+    pool.setState(pool.members[0], None, 0.0)
+    backends = [Backend("tcp:a:80"), Backend("tcp:b:80", backup=True)]
+    pool = Pool("web", backends, RoundRobin(), observer=log)
+    pool.setState(pool.members[0], "drain", 0.0)
+    pool.setState(pool.members[0], None, 0.0)
+    assert [each for each in lines(logged) if " pool " in each] == [
+        "warn  pool srv: only backups of tier 20 are available, using them",
+        "info  pool srv: its backups are not used any more",
+        "warn  pool web: only backups are available, using them",
+        "info  pool web: its backups are not used any more",
     ]
