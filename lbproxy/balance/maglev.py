@@ -43,8 +43,8 @@ of the smallest size: in less than 0.1 s, for up to 655 members.
 
 AT_ONCE = 2
 """
-For how many tiers first tables are built at once.  Nothing bounds how many tiers are
-found in the DNS.
+For how many tiers first tables are built before they are picked from.  An answer of the
+DNS can have a thousand tiers, whose tables would take 256 MiB and 50 s.
 """
 
 
@@ -172,15 +172,16 @@ class TierTable(HashTier):
     """
     A tier with its table, and the next one while it is built.
 
-    @ivar table: The table that is used; L{None} if there are no members.  Some of its
-        entries may be free still, if it is the first one.
+    @ivar table: The table that is used; L{None} before the first one is begun.  Some of
+        its entries may be free still, if it is the first one.
     @ivar members: The member of each of its names; L{None} if it is not configured
         any more.
     """
 
     def __init__(self, number: int, factor: Fraction, atOnce: bool) -> None:
         """
-        @param atOnce: Whether a first table of the smallest size is built at once.
+        @param atOnce: Whether a first table of the smallest size is built at once.  If
+            not, it is begun when the tier is picked from.
         """
         super().__init__(number, factor)
         self._atOnce = atOnce
@@ -191,13 +192,13 @@ class TierTable(HashTier):
         self.members: list[Member | None] = []
 
     def placed(self) -> None:
-        """Begin to build a table.  If there is none, it is used from the beginning."""
+        """Begin to build another table, or the first one if that is built at once."""
         if self._filling is not None:
             self._outdated = True
-        else:
+        elif self.table is not None:
             self._begin()
-            if self.table is None:
-                self._useFirst()
+        elif self._atOnce:
+            self._first()
         self._match()
 
     def work(self) -> bool:
@@ -216,17 +217,20 @@ class TierTable(HashTier):
             self._match()
         return True
 
-    def _begin(self) -> None:
+    def _begin(self) -> Table:
         weights = {leaf.hashed: leaf.weight for leaf in self.tree.leaves.values()}
-        self._next = Table.of(weights)
-        self._filling = fill(self._next, weights, SLICE)
+        table = self._next = Table.of(weights)
+        self._filling = fill(table, weights, SLICE)
+        return table
 
-    def _useFirst(self) -> None:
-        """Use the table that is being built, and finish it if that takes little."""
-        self.table = self._next
+    def _first(self) -> Table:
+        """Use a table from the beginning, and finish it if that takes little."""
+        table = self.table = self._begin()
+        self._match()
         if self._atOnce and len(self.tree.leaves) * ENTRIES <= SMALLEST:
             while self.work():
                 pass
+        return table
 
     def _match(self) -> None:
         """Find the members that the table names."""
@@ -238,19 +242,23 @@ class TierTable(HashTier):
         self, key: bytes, candidates: Container[Member], told: bool
     ) -> Member | None:
         """Choose by the table."""
-        if self.table is not None:
-            entries, members = self.table.entries, self.members
-            size = len(entries)
-            at = int.from_bytes(key[:8], "little") % size
-            skip = int.from_bytes(key[8:], "little") % (size - 1) + 1
-            for _ in range(PROBES):
-                entry = entries[at]
-                if entry < 0:
-                    return super().choose(key, candidates, told)
-                member = members[entry]
-                if member is not None and member in candidates:
-                    return member
-                at = (at + skip) % size
+        table = self.table
+        if table is None:
+            if not told:
+                return super().choose(key, candidates, told)
+            table = self._first()
+        entries, members = table.entries, self.members
+        size = len(entries)
+        at = int.from_bytes(key[:8], "little") % size
+        skip = int.from_bytes(key[8:], "little") % (size - 1) + 1
+        for _ in range(PROBES):
+            entry = entries[at]
+            if entry < 0:
+                return super().choose(key, candidates, told)
+            member = members[entry]
+            if member is not None and member in candidates:
+                return member
+            at = (at + skip) % size
         return self.tree.pickSecond(key, candidates, told)
 
 
