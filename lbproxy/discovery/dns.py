@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from zope.interface import implementer
 
@@ -12,6 +13,21 @@ from ..words.description import written
 from .answers import Service
 from .names import Asking, Names, Watched
 from .options import DnsOptions
+
+if TYPE_CHECKING:
+    from ..streams.wheel import Timer
+
+GATHER = 0.1
+"""
+Seconds for which answers about the targets of a service are put together: it may have
+thousands.
+"""
+
+AT_FIRST = 0.01
+"""The same, while none was found."""
+
+_SAID = 5
+"""Of how many targets a line of the log says why they are not found."""
 
 
 @implementer(IDiscovery)
@@ -65,12 +81,15 @@ class SrvDiscovery:
         self._service: Watched | None = None
         self._targets: dict[str, Watched] = {}
         self._found: list[Backend] = []
+        self._timer: Timer | None = None
 
     def start(self, observer: IDiscoveryObserver) -> None:
         """Begin to look the service up."""
         self._observer = observer
-        self._service = self._names.watchService(self._name, self._asking, self._told)
-        self._told()
+        self._service = self._names.watchService(
+            self._name, self._asking, self._serviceTold
+        )
+        self._serviceTold()
 
     def stop(self) -> None:
         """Look up nothing any longer."""
@@ -78,23 +97,63 @@ class SrvDiscovery:
             self._service.cancel()
             self._service = None
         self._watch(())
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _serviceTold(self) -> None:
+        if self._service is not None:
+            self._watch({each.target for each in _usable(self._service)})
+            self._told()
 
     def _told(self) -> None:
+        if self._timer is None:
+            delay = GATHER if self._found else AT_FIRST
+            self._timer = self._names.wheel.call(delay, self._gathered)
+
+    def _gathered(self) -> None:
+        self._timer = None
         service = self._service
         if service is None:
             return
-        self._watch({each.target for each in service.services})
-        backends, trouble = self._backends(service.services), self._trouble(service)
+        backends = self._kept(self._backends(_usable(service)))
+        trouble = self._trouble(service)
         if backends != self._found or (backends and not trouble):
             self._found = backends
             self._observer.found(backends, _why(self._name, trouble))
         if trouble:
             self._observer.failed(trouble)
 
+    def _kept(self, backends: list[Backend]) -> list[Backend]:
+        """
+        Keep what was found before while others that are to replace it are looked up;
+        and if there would be none at all, until there is an answer.
+        """
+        unknown = [
+            each
+            for each in self._targets.values()
+            if not each.answered and not each.addresses
+        ]
+        if not unknown or (backends and all(each.trouble for each in unknown)):
+            return backends
+        names = {each.name for each in backends}
+        return backends + [each for each in self._found if each.name not in names]
+
     def _trouble(self, service: Watched) -> str:
-        targets = sorted(self._targets.items())
-        troubles = [f"{name}: {each.trouble}" for name, each in targets if each.trouble]
-        return "; ".join([*filter(None, (service.trouble,)), *troubles])
+        """Why not all is found: the service, some of its targets, in a few words."""
+        troubles = [service.trouble] if service.trouble else []
+        troubles += [
+            f"{each.target}: its port is 0"
+            for each in service.services
+            if not each.port
+        ]
+        troubles += [
+            f"{name}: {each.trouble}"
+            for name, each in sorted(self._targets.items())
+            if each.trouble
+        ]
+        more = len(troubles) - _SAID
+        return "; ".join(troubles[:_SAID] + [f"and {more} more"] * (more > 0))
 
     def _watch(self, targets: Iterable[str]) -> None:
         """Be interested in the addresses of these hosts, and of no others."""
@@ -122,6 +181,11 @@ class SrvDiscovery:
                 )
                 found.setdefault(backend.name, backend)
         return list(found.values())
+
+
+def _usable(service: Watched) -> tuple[Service, ...]:
+    """Nothing connects to port 0, which a record may have."""
+    return tuple(each for each in service.services if each.port)
 
 
 def _why(name: str, trouble: str) -> str:
