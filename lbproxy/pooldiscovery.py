@@ -14,6 +14,7 @@ from .discoveries import discoveryOf
 from .discovery.names import LATE, Asking, Watched
 from .interfaces import IDiscovery, IDiscoveryObserver
 from .words.backend import Backend
+from .words.place import shown
 from .words.units import formatDuration
 
 if TYPE_CHECKING:
@@ -273,6 +274,13 @@ class _Running:
         if pool is None:
             return
         found = tuple(self.options.completed(each) for each in backends)
+        for each in found:
+            try:
+                # A program may have made a backend of any text.
+                _ = each.description.hostName
+            except ValueError as error:
+                self.failed(f"{shown(each.connect)}: {error}")
+                return
         self._over()
         pool.troubled(str(self.options), "")
         if found != self.backends:

@@ -302,6 +302,20 @@ def test_plugin(logged: list) -> None:
     Told.last.finds("tcp:10.0.0.7:80")
 
 
+@pytest.mark.parametrize("connect", ["tcp:a\\", "tls:a:443:endpoint=tcp\\"])
+def test_pluginThatFindsNonsense(logged: list, connect: str) -> None:
+    """A text that is no endpoint at all changes nothing, and is logged in one line."""
+    named = Named(logged, backends=["tcp:10.0.0.9:80"], discovery=TOLD).start()
+    Told.last.finds("tcp:10.0.0.1:80")
+    assert named.after(0.2) == ["tcp:10.0.0.9:80", "tcp:10.0.0.1:80"]
+    Told.last.finds("tcp:10.0.0.2:80", connect)
+    assert named.after(0.2) == ["tcp:10.0.0.9:80", "tcp:10.0.0.1:80"]
+    assert named.said("a backslash at the end takes nothing literally") == 1
+    Told.last.finds("tcp:10.0.0.3:80")
+    assert named.after(0.2) == ["tcp:10.0.0.9:80", "tcp:10.0.0.3:80"]
+    named.balancer.stopService()
+
+
 def test_pluginThatFails(logged: list) -> None:
     """It is logged, and the pool has what is listed."""
     named = Named(
