@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .config.backendsfile import readBackends
+from .config.backendsfile import BackendsFile
 from .config.discovery import DISCOVERY
 from .discovery.dns import DnsDiscovery, SrvDiscovery
 from .discovery.file import FileDiscovery
@@ -36,5 +36,6 @@ def discoveryOf(
     if kind == "dns":
         return DnsDiscovery(process.names, own)
     if kind == "file":
-        return FileDiscovery(process.wheel, own.path, readBackends)
+        read = BackendsFile(process.reactor).read
+        return FileDiscovery(process.wheel, own.path, read)
     return SrvDiscovery(process.names, own.name, Asking(own.resolver or resolvConf()))

@@ -4,31 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from json import loads
+from typing import Any
 
+from ..endpoints.making import checkClientDescription
 from ..words.backend import Backend
-from ..words.place import ConfigurationError, Place, knownHint
+from ..words.place import ConfigurationError, Place, knownHint, shown
 from .backends import BACKENDS, requireDistinctNames
-from .file import documentFromBytes
+from .file import documentFromText, textFromBytes
 from .schema import readAt
 
 _KEY = "backends"
 
 
-def readBackends(content: bytes, path: str) -> Sequence[Backend]:
-    """
-    Make the backends of a file.
+class BackendsFile:
+    """Makes backends of what a file has, again and again."""
 
-    @param content: JSON, if the path ends in C{.json}: a list, or an object with the
-        list under C{backends}.  Else TOML with the key C{backends}.
-    @param path: Errors begin with it.
-    @raise ConfigurationError: If it cannot be used.
-    """
+    def __init__(self, reactor: Any) -> None:
+        """
+        @param reactor: The reactor that the endpoints of the backends are for.
+        """
+        self._reactor = reactor
+        # To make the endpoint of a TLS backend takes a millisecond.
+        self._checked: frozenset[str] = frozenset()
+
+    def read(self, content: bytes, path: str) -> Sequence[Backend]:
+        """
+        Make the backends of the content of a file.
+
+        @param content: JSON, if the path ends in C{.json}: a list, or an object with
+            the list under C{backends}.  Else TOML with the key C{backends}.
+        @param path: Errors begin with it.
+        @raise ConfigurationError: If it cannot be used, or the endpoint of a backend
+            cannot be made.
+        """
+        backends = _backends(content, path)
+        place = Place(path).key(_KEY)
+        for at, each in enumerate(backends):
+            if each.connect not in self._checked:
+                checkClientDescription(self._reactor, each.description, place.item(at))
+        self._checked = frozenset(each.connect for each in backends)
+        return backends
+
+
+def _backends(content: bytes, path: str) -> Sequence[Backend]:
     place = Place(path)
-    if not content.strip():
+    text = textFromBytes(content, path)
+    if not text.strip():
         raise ConfigurationError(f"{path}: is empty")
-    document = _json(content, place) if path.endswith(".json") else None
-    if document is None:
-        document = documentFromBytes(content, path)
+    read = _json if path.endswith(".json") else documentFromText
+    document = read(text, path)
     for key in document:
         if key != _KEY:
             hint = knownHint(key, [_KEY])
@@ -40,15 +64,29 @@ def readBackends(content: bytes, path: str) -> Sequence[Backend]:
     return backends
 
 
-def _json(content: bytes, place: Place) -> Mapping[str, object]:
+def _json(text: str, path: str) -> Mapping[str, object]:
     try:
-        document = loads(content)
+        document = loads(text, object_pairs_hook=_object)
     except RecursionError:
-        raise ConfigurationError(f"{place.source}: is nested too deeply") from None
+        raise ConfigurationError(f"{path}: is nested too deeply") from None
     except ValueError as error:
-        raise ConfigurationError(f"{place.source}: is not JSON: {error}") from None
+        raise ConfigurationError(f"{path}: is not JSON: {error}") from None
     if isinstance(document, list):
         return {_KEY: document}
     if not isinstance(document, dict):
-        raise place.lack("expected a list of backends")
+        raise Place(path).refuse(document, "expected a list of backends")
     return document
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """
+    Make an object of JSON.
+
+    @raise ValueError: If it has a key twice, which JSON allows and TOML does not.
+    """
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {shown(key)} is there twice")
+        found[key] = value
+    return found

@@ -33,7 +33,9 @@ def loadConfiguration(path: str) -> Configuration:
         # Python raises ValueError for a path that no file can have.
         cause = getattr(error, "strerror", None) or error
         raise ConfigurationError(f"{path}: cannot be read: {cause}") from None
-    return configurationFromMapping(documentFromBytes(content, path), path)
+    return configurationFromMapping(
+        documentFromText(textFromBytes(content, path), path), path
+    )
 
 
 def configurationFromText(text: str, source: str) -> Configuration:
@@ -45,26 +47,31 @@ def configurationFromText(text: str, source: str) -> Configuration:
     @raise ConfigurationError: If the text is not TOML, or something in it cannot be
         used.
     """
-    return configurationFromMapping(_document(text, source), source)
+    return configurationFromMapping(documentFromText(text, source), source)
 
 
-def documentFromBytes(content: bytes, source: str) -> dict[str, object]:
+def textFromBytes(content: bytes, source: str) -> str:
     """
-    Parse the content of a TOML file.
+    Decode the content of a file.
 
     @param content: UTF-8, with or without a byte order mark before it.
     @param source: The name of the file in errors.
-    @raise ConfigurationError: If it is not UTF-8, or not TOML.
+    @raise ConfigurationError: If it is not UTF-8.
     """
     try:
-        text = content.decode("utf-8")
+        return content.decode("utf-8").removeprefix(_MARK)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{source}: is not UTF-8 (at line {line})") from None
-    return _document(text, source)
 
 
-def _document(text: str, source: str) -> dict[str, object]:
+def documentFromText(text: str, source: str) -> dict[str, object]:
+    """
+    Parse the text of a TOML file.
+
+    @param source: The name of the file in errors.
+    @raise ConfigurationError: If it is not TOML.
+    """
     try:
         return tomllib.loads(text.removeprefix(_MARK))
     except RecursionError:

@@ -17,7 +17,9 @@ def listOf(each: Parser, mayBeEmpty: bool = False) -> Placed:
 
     def read(written: object, place: Place) -> tuple[Any, ...]:
         if not isinstance(written, list | tuple) or not (written or mayBeEmpty):
-            raise place.refuse(written, AT_LEAST_ONE)
+            raise place.refuse(
+                written, "expected a list" if mayBeEmpty else AT_LEAST_ONE
+            )
         return tuple(
             readAt(each, item, place.item(at)) for at, item in enumerate(written)
         )

@@ -165,7 +165,7 @@ def test_badPool(pool: str, line: str) -> None:
     ("backends", "line"),
     [
         ("[]", " = []: expected a list of at least one"),
-        ('"tcp:a:1"', ' = "tcp:a:1": expected a list of at least one'),
+        ('"tcp:a:1"', ' = "tcp:a:1": expected a list'),
         ("[1]", "[0] = 1: expected a table, [[pool.NAME.backends]]"),
         (
             '[""]',
