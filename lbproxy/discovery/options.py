@@ -27,10 +27,10 @@ _NAME = (
 
 def _name(given: object) -> str:
     """Read a name of the DNS (RFC 1035): labels of 1 to 63 characters, 253 in all."""
-    if isinstance(given, str) and given.isascii():
-        labels = given.removesuffix(".").split(".")
-        if len(given) <= 254 and all(map(_LABEL.fullmatch, labels)):
-            return given.removesuffix(".")
+    if isinstance(given, str):
+        name = given.removesuffix(".")
+        if len(name) <= 253 and all(map(_LABEL.fullmatch, name.split("."))):
+            return name
     raise ValueError("expected a name of the DNS, such as web.internal")
 
 
