@@ -51,14 +51,20 @@ class ReactorResolver:
         self, name: str, family: Family, heard: Callable[[Answer[str]], object]
     ) -> None:
         """Look up the addresses of a host; see L{Resolver.addresses}."""
+        reason = "this reactor looks up no names"
         if IReactorPluggableNameResolver.providedBy(self._reactor):
             kind = _KINDS[family]
             receiver = _Receiver(kind, lambda found: self._closed or heard(found))
-            self._reactor.nameResolver.resolveHostName(
-                receiver, name, addressTypes=[kind]
-            )
-        else:
-            heard(Answer(None, reason="this reactor looks up no names"))
+            try:
+                self._reactor.nameResolver.resolveHostName(
+                    receiver, name, addressTypes=[kind]
+                )
+            except Exception as error:
+                # A name without any answer would not be looked up again.
+                reason = str(error) or type(error).__name__
+            else:
+                return
+        heard(Answer(None, reason=reason))
 
     def services(self, name: str, heard: Callable[[Answer[Service]], object]) -> None:
         """A reactor's resolver knows nothing of services."""
