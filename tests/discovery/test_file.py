@@ -239,6 +239,7 @@ def test_mayNotBeRead(looked: Looked) -> None:
     assert looked.look(2) == ["a"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="has no such file")
 def test_readErrors(looked: Looked) -> None:
     """A read that fails for a while is tried again at each look."""
     link = looked.path
