@@ -75,6 +75,11 @@ class Watched:
         return self._records[_SERVICE].known.found
 
     @property
+    def answered(self) -> bool:
+        """Whether there was an answer yet, even that there is nothing."""
+        return all(each.known.answered for each in self._records.values())
+
+    @property
     def isNew(self) -> bool:
         """Whether nothing was found yet, and its first lookup is under way."""
         records = self._records.values()

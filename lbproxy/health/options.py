@@ -13,13 +13,12 @@ from ..words.description import written
 from ..words.endpoints import ClientDescription
 from ..words.options import Option, declared, option, optionsOf
 from ..words.units import moreThanNone
-from ..words.values import matching, text, wholeNumber
+from ..words.values import addressOrEmpty, matching, text, wholeNumber
 
 Statuses = tuple[tuple[int, int], ...]
 """Ranges of HTTP status codes, both ends included."""
 
 _RANGE = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
-_HOST = re.compile(r"[^\s\[\]/\x00-\x20\x7f]+")
 _PATH = re.compile(r"/[!-~]*")
 _AUTHORITY = re.compile(r"[!-~]+")
 
@@ -88,7 +87,8 @@ class HealthCheckOptions:
     @ivar interval: Seconds from the beginning of one check to that of the next.
     @ivar timeout: Seconds that one check may take.
     @ivar check: How many checks move a member up or down.
-    @ivar address: Where to check instead of the backend's host; empty for the same.
+    @ivar address: The IP address to check instead of the backend's host; empty for the
+        same.
     @ivar port: Where to check instead of the backend's port; 0 for the same.
     @ivar options: The options of the kind, as they were written.
     """
@@ -107,9 +107,9 @@ class HealthCheckOptions:
     )
     check: CheckOptions = field(factory=CheckOptions)
     address: str = option(
-        _orEmpty(matching(_HOST, "a host or an IP address, without brackets")),
+        addressOrEmpty("an IP address, without brackets"),
         "",
-        "The host to check instead of the backend's own; empty for the same.",
+        "The IP address to check instead of the backend's own; empty for the same.",
     )
     port: int = option(
         wholeNumber(0, 65535),

@@ -5,30 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from functools import cached_property
-from ipaddress import ip_address
 from typing import Any
 
 from attrs import define, evolve, field, frozen
 
 from .endpoints import ClientDescription, parseClient
 from .options import REQUIRED, Unset, declared, option
-from .values import boolean, oneOf, plainName, wholeNumber
+from .values import addressOrEmpty, boolean, oneOf, plainName, wholeNumber
 
 parseWeight = wholeNumber(1, 65535)
 parseTier = wholeNumber(0, 65535)
 parseState = oneOf("ready", "drain", "maintenance")
-
-
-def _localAddress(written: object) -> str:
-    """Read an IP address, or nothing."""
-    if written == "":
-        return ""
-    try:
-        if isinstance(written, str):
-            return str(ip_address(written))
-    except ValueError:
-        pass
-    raise ValueError("expected an IP address of this host")
 
 
 @frozen
@@ -83,7 +70,7 @@ class Backend:
         'no more; or "maintenance", in which it is not checked either.',
     )
     bind: str = option(
-        _localAddress,
+        addressOrEmpty("an IP address of this host"),
         "",
         "The local IP address to connect from; empty for the system's choice.",
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from ipaddress import ip_address
 
 _TEXT = re.compile(r"[^\0]+")
 
@@ -79,6 +80,26 @@ def matching(pattern: re.Pattern[str], expected: str) -> Callable[[object], str]
         if not isinstance(written, str) or not pattern.fullmatch(written):
             raise ValueError(f"expected {expected}")
         return written
+
+    return parse
+
+
+def addressOrEmpty(expected: str) -> Callable[[object], str]:
+    """
+    Make a parser of an IP address, or of empty text.
+
+    @param expected: What the error says was expected: C{"an IP address"}.
+    """
+
+    def parse(written: object) -> str:
+        if written == "":
+            return ""
+        try:
+            if isinstance(written, str):
+                return str(ip_address(written))
+        except ValueError:
+            pass
+        raise ValueError(f"expected {expected}")
 
     return parse
 

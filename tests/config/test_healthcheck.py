@@ -80,7 +80,8 @@ def test_everyKey() -> None:
         ("rise = 0", "rise = 0: expected a whole number of 1 or more"),
         ('initial = "sideways"', 'expected "up" or "down"'),
         ("port = 65536", "port = 65536: expected a whole number from 0 to 65535"),
-        ('address = "[::1]"', "expected a host or an IP address, without brackets"),
+        ('address = "[::1]"', "expected an IP address, without brackets"),
+        ('address = "web.internal"', "expected an IP address, without brackets"),
         ('path = "/"', 'this key is for kind = "http", and kind is "tcp"'),
         ('kind = "http"\nsend = "x"', 'is for kind = "exchange", and kind is "http"'),
         ('kind = "http"\npath = "/a\\nb"', "expected a path such as"),
@@ -151,7 +152,7 @@ def test_refusedWithThePlugin(lines: str, error: str) -> None:
     ("backend", "lines", "error"),
     [
         ('"unix:/run/a"', "port = 81", "unix:/run/a has no address of its own"),
-        ('"unix:/run/a"', 'address = "h"', "unix:/run/a has no port of its own"),
+        ('"unix:/run/a"', 'address = "::1"', "unix:/run/a has no port of its own"),
         (r"'tls:a:443:endpoint=unix\:b'", "port = 81", "has no address of its own"),
     ],
 )
@@ -170,7 +171,7 @@ def test_noPlaceToCheck(backend: str, lines: str, error: str) -> None:
         ("tcp:host=a:port=80", {"port": 81}, "tcp:a:81"),
         ("tcp:10.0.0.1:80", {"address": "::1"}, r"tcp:\:\:1:80"),
         ("tls:a:443", {"port": 80}, "tcp:a:80"),
-        ("unix:/run/a", {"address": "b", "port": 80}, "tcp:b:80"),
+        ("unix:/run/a", {"address": "10.0.0.2", "port": 80}, "tcp:10.0.0.2:80"),
     ],
 )
 def test_target(connect: str, given: dict, target: str) -> None:

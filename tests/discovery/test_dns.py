@@ -11,7 +11,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from lbproxy import Backend, IDiscovery, IDiscoveryObserver
-from lbproxy.discovery.answers import HOLD, Addresses, Answer, Family, Service
+from lbproxy.discovery.answers import HOLD, Answer, Family, Service
 from lbproxy.discovery.dns import DnsDiscovery, SrvDiscovery
 from lbproxy.discovery.names import LATE, Asking, Names
 from lbproxy.discovery.options import DnsOptions
@@ -35,8 +35,13 @@ class Scripted:
         self.set: dict[str, Answer[Any]] = {}
         self.waiting: dict[str, Callable[[Answer[Any]], object]] = {}
 
-    def addresses(self, name: str, heard: Callable[[Addresses], object]) -> None:
-        self._ask(name, lambda v4: heard({Family.IPV4: v4, Family.IPV6: NONE}))
+    def addresses(
+        self, name: str, family: Family, heard: Callable[[Answer[str]], object]
+    ) -> None:
+        if family is Family.IPV4:
+            self._ask(name, heard)
+        else:
+            heard(NONE)
 
     def services(self, name: str, heard: Callable[[Answer[Service]], object]) -> None:
         self._ask(name, heard)

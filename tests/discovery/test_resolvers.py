@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from zope.interface import alsoProvides, implementer
 from zope.interface.verify import verifyObject
 
-from lbproxy.discovery.answers import Addresses, Family
+from lbproxy.discovery.answers import Answer, Family
 from lbproxy.discovery.dnsclient import DnsResolver
 from lbproxy.discovery.resolvers import ReactorResolver, resolverFor
 from lbproxy.discovery.system import SystemResolver
@@ -65,54 +65,54 @@ class Naming(Clock):
     def installNameResolver(self, resolver: Any) -> Any:
         raise NotImplementedError
 
-    def resolveHostName(self, receiver: Any, name: str) -> None:
+    def resolveHostName(
+        self, receiver: Any, name: str, addressTypes: list[type]
+    ) -> None:
         assert verifyObject(IResolutionReceiver, receiver)
         if self.fails is not None:
             raise self.fails
         receiver.resolutionBegan(None)
+        assert addressTypes == [IPv4Address]
         self.asked.append((name, receiver))
 
 
 def test_addresses() -> None:
-    """The addresses of a reactor come by their sort; what is neither is passed over."""
-    reactor, heard = Naming(), list[Addresses]()
-    ReactorResolver(reactor).addresses("a", heard.append)
+    """The addresses of one kind are heard; what is of another is passed over."""
+    reactor, heard = Naming(), list[Answer[str]]()
+    ReactorResolver(reactor).addresses("a", Family.IPV4, heard.append)
     ((name, receiver),) = reactor.asked
     receiver.addressResolved(IPv6Address("TCP", "::1", 0))
     receiver.addressResolved(HostnameAddress(b"a", 0))
     receiver.addressResolved(IPv4Address("TCP", "10.0.0.1", 0))
     assert (name, heard) == ("a", [])
     receiver.resolutionComplete()
-    (answers,) = heard
-    assert answers[Family.IPV4].found == ("10.0.0.1",)
-    assert answers[Family.IPV6].found == ("::1",)
+    (answer,) = heard
+    assert answer.found == ("10.0.0.1",)
 
 
 def test_noAddresses() -> None:
     """A name without addresses is an answer."""
-    reactor, heard = Naming(), list[Addresses]()
-    ReactorResolver(reactor).addresses("a", heard.append)
+    reactor, heard = Naming(), list[Answer[str]]()
+    ReactorResolver(reactor).addresses("a", Family.IPV4, heard.append)
     reactor.asked[0][1].resolutionComplete()
-    assert {(each.found, each.reason) for each in heard[0].values()} == {
-        ((), "no such name")
-    }
+    (answer,) = heard
+    assert (answer.found, answer.reason) == ((), "no such name")
 
 
 @pytest.mark.parametrize("fails", [UnicodeError("label too long"), OSError(1, "It")])
 def test_fails(fails: Exception) -> None:
     """A reactor that cannot look a name up at all has failed, and says so."""
-    heard: list[Addresses] = []
-    ReactorResolver(Naming(fails)).addresses("a", heard.append)
-    assert {(each.found, each.reason) for each in heard[0].values()} == {
-        (None, str(fails))
-    }
+    heard: list[Answer[str]] = []
+    ReactorResolver(Naming(fails)).addresses("a", Family.IPV4, heard.append)
+    (answer,) = heard
+    assert (answer.found, answer.reason) == (None, str(fails))
 
 
 def test_closed() -> None:
     """What is found after a stop is told to nobody."""
-    reactor, heard = Naming(), list[Addresses]()
+    reactor, heard = Naming(), list[Answer[str]]()
     resolver = ReactorResolver(reactor)
-    resolver.addresses("a", heard.append)
+    resolver.addresses("a", Family.IPV4, heard.append)
     resolver.close()
     reactor.asked[0][1].resolutionComplete()
     assert heard == []
@@ -120,9 +120,9 @@ def test_closed() -> None:
 
 def test_noNames() -> None:
     """A reactor that looks up no names fails at each, which is said."""
-    heard: list[Addresses] = []
-    ReactorResolver(Clock()).addresses("a", heard.append)
-    (answer,) = set(heard[0].values())
+    heard: list[Answer[str]] = []
+    ReactorResolver(Clock()).addresses("a", Family.IPV4, heard.append)
+    (answer,) = heard
     assert (answer.found, answer.reason) == (None, "this reactor looks up no names")
 
 
