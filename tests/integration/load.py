@@ -8,9 +8,9 @@ from .daemon import Daemon
 from .peers import readAll
 
 
-def get(daemon: Daemon) -> bytes:
+def get(daemon: Daemon, listener: int = 0) -> bytes:
     """One request; all of its answer, which is empty if there was none."""
-    with daemon.connect() as connected:
+    with daemon.connect(listener) as connected:
         connected.sendall(b"GET / HTTP/1.0\r\n\r\n")
         return readAll(connected)
 

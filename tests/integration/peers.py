@@ -14,6 +14,9 @@ from .daemon import PATIENCE
 Conversation = Callable[[socket.socket], object]
 """What a backend does with one connection, in a thread; then it is closed."""
 
+MakeSocket = Callable[[int], socket.socket]
+"""Makes a stream socket of a family."""
+
 
 class Backend:
     """
@@ -25,10 +28,15 @@ class Backend:
     """
 
     def __init__(
-        self, conversation: Conversation, host: str = "127.0.0.1", port: int = 0
+        self,
+        conversation: Conversation,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        make: MakeSocket = socket.socket,
     ) -> None:
         """
         @param host: An address, or the path of a UNIX socket.
+        @param make: Makes its socket, perhaps in another network.
         """
         self._conversation = conversation
         self.accepted = 0
@@ -38,7 +46,7 @@ class Backend:
         self._reachable, self._parked = Event(), Event()
         self._reachable.set()
         self._threads: list[Thread] = []
-        self._listening = _listening(host, port)
+        self._listening = _listening(host, port, make)
         self.port = port
         if host.startswith("/"):
             self.connect = f"unix:{host}"
@@ -125,13 +133,13 @@ class Backend:
             self.errors.append(error)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listening(host: str, port: int, make: MakeSocket) -> socket.socket:
     if host.startswith("/"):
-        listening = socket.socket(socket.AF_UNIX)
+        listening = make(socket.AF_UNIX)
         listening.bind(host)
     else:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.socket(family)
+        listening = make(family)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
     listening.listen(128)
