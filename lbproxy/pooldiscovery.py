@@ -14,8 +14,10 @@ from .discoveries import discoveryOf
 from .discovery.names import LATE, Asking, Watched
 from .interfaces import IDiscovery, IDiscoveryObserver
 from .words.backend import Backend
+from .words.escaping import oneLine
 from .words.place import shown
 from .words.units import formatDuration
+from .words.values import plainName
 
 if TYPE_CHECKING:
     from .config.model import PoolConfiguration
@@ -273,26 +275,24 @@ class _Running:
         pool = self._pool
         if pool is None:
             return
-        found = tuple(self.options.completed(each) for each in backends)
-        for each in found:
-            try:
-                # A program may have made a backend of any text.
-                _ = each.description.hostName
-            except ValueError as error:
-                self.failed(f"{shown(each.connect)}: {error}")
-                return
+        found = tuple(backends)
+        fault = _fault(found)
+        if fault:
+            self.failed(fault)
+            return
+        found = tuple(map(self.options.completed, found))
         self._over()
         pool.troubled(str(self.options), "")
         if found != self.backends:
             self.backends = found
             pool.lookUp()
-            pool.otherwise(why or f"{self.options} has found others")
+            pool.otherwise(oneLine(why) or f"{self.options} has found others")
 
     def failed(self, reason: str) -> None:
         """It cannot be found out which backends there are."""
         if self._pool is not None:
             self._over()
-            self._pool.troubled(str(self.options), reason)
+            self._pool.troubled(str(self.options), oneLine(reason))
 
     def _over(self) -> None:
         """It is not new any more."""
@@ -305,3 +305,20 @@ class _Running:
     def _late(self) -> None:
         self._timer = None
         self.failed(f"no answer in {formatDuration(LATE)}")
+
+
+def _fault(found: Iterable[object]) -> str:
+    """What is wrong with backends that a plugin has made, in one line; or empty."""
+    names: set[str] = set()
+    for each in found:
+        if not isinstance(each, Backend):
+            return f"found {shown(each)}, which is no Backend"
+        try:
+            # A program may have made a backend of any text.
+            _ = each.description.hostName, plainName(each.name)
+        except ValueError as error:
+            return f"{shown(each.connect)}: {error}"
+        if each.name in names:
+            return f"found two backends with the name {each.name}"
+        names.add(each.name)
+    return ""

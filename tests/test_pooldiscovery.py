@@ -302,15 +302,31 @@ def test_plugin(logged: list) -> None:
     Told.last.finds("tcp:10.0.0.7:80")
 
 
-@pytest.mark.parametrize("connect", ["tcp:a\\", "tls:a:443:endpoint=tcp\\"])
-def test_pluginThatFindsNonsense(logged: list, connect: str) -> None:
-    """A text that is no endpoint at all changes nothing, and is logged in one line."""
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (Backend("tcp:a\\"), "a backslash at the end takes nothing literally"),
+        (Backend("tls:a:443:endpoint=tcp\\"), "a backslash at the end"),
+        (Backend("tcp:10.0.0.2:80", "a\nb"), "expected a name: 1 to 255 printable"),
+        (
+            Backend("tcp:10.0.0.2:80"),
+            "found two backends with the name tcp:10.0.0.2:80",
+        ),
+        ("tcp:10.0.0.2:80", 'found "tcp:10.0.0.2:80", which is no Backend'),
+        (None, "which is no Backend"),
+    ],
+)
+def test_pluginThatFindsNonsense(logged: list, wrong: object, said: str) -> None:
+    """What is no backend at all changes nothing, and is logged in one line."""
     named = Named(logged, backends=["tcp:10.0.0.9:80"], discovery=TOLD).start()
     Told.last.finds("tcp:10.0.0.1:80")
     assert named.after(0.2) == ["tcp:10.0.0.9:80", "tcp:10.0.0.1:80"]
-    Told.last.finds("tcp:10.0.0.2:80", connect)
+    Told.last.observer.found([Backend("tcp:10.0.0.2:80"), wrong])  # type: ignore[list-item]
     assert named.after(0.2) == ["tcp:10.0.0.9:80", "tcp:10.0.0.1:80"]
-    assert named.said("a backslash at the end takes nothing literally") == 1
+    assert named.said(said) == 1
+    Told.last.observer.failed("two\nlines")
+    named.after(0.2)
+    assert named.said(r"two\nlines") == 1
     Told.last.finds("tcp:10.0.0.3:80")
     assert named.after(0.2) == ["tcp:10.0.0.9:80", "tcp:10.0.0.3:80"]
     named.balancer.stopService()

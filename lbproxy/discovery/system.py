@@ -15,6 +15,7 @@ from threading import Thread
 from typing import Any
 
 from .answers import Answer, Family, Service
+from .hostsfile import HostsFile
 
 THREADS = 64
 """
@@ -136,7 +137,15 @@ def _inThread(function: Callable[[], object]) -> None:
 
 def _getaddrinfo(name: str, family: int) -> list[str]:
     found = socket.getaddrinfo(name, None, family, socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+    addresses = [str(address[0]) for *_, address in found]
+    if (
+        # glibc says so of a host for which the hosts file has ::1 alone, too.
+        family == socket.AF_INET
+        and addresses == ["127.0.0.1"]
+        and HostsFile().addresses(name).keys() == {Family.IPV6}
+    ):
+        raise socket.gaierror(socket.EAI_NONAME, "the hosts file has ::1 alone")
+    return addresses
 
 
 def _words(error: Exception) -> str:

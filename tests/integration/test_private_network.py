@@ -177,6 +177,7 @@ def test_onlyIpv6(network: PrivateNetwork, start: Start, serve: Serve) -> None:
     daemon.says("@::1 came")
     assert [get(daemon) for _ in range(10)] == [b"six"] * 10
     assert six.accepted == 10
+    assert "127.0.0.1" not in daemon.log
 
 
 def test_hostsFileChanges(network: PrivateNetwork, start: Start, serve: Serve) -> None:
