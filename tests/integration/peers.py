@@ -258,8 +258,8 @@ class Web(ThreadingHTTPServer):
 
     request_queue_size = 128
 
-    def __init__(self, name: str, pages: type[Pages] = Pages) -> None:
-        super().__init__(("127.0.0.1", 0), pages)
+    def __init__(self, name: str, pages: type[Pages] = Pages, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), pages)
         self.name = name
         self.connect = f"tcp:127.0.0.1:{self.server_port}"
         self._serving = Thread(target=self.serve_forever, args=(0.02,))
