@@ -9,7 +9,7 @@ from twisted.internet.endpoints import quoteStringArgument
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, ResponseDone, ResponseFailed
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, ResponseFailed
 from twisted.web.http import PotentialDataLoss
 from zope.interface import implementer
 
@@ -61,7 +61,8 @@ class Consul:
     ) -> None:
         name = quote(text("service = the name of a service")(service), safe="")
         self._reactor = reactor
-        self._agent = Agent(reactor)
+        self._connections = HTTPConnectionPool(reactor)
+        self._agent = Agent(reactor, pool=self._connections)
         self._wait = round(parseDuration(wait))
         self._query = f"{url}/v1/health/service/{name}?passing=true&wait={self._wait}s"
         self._index = 0
@@ -73,6 +74,7 @@ class Consul:
     def stop(self) -> None:
         self._stopped = True
         self._asking.cancel()
+        self._connections.closeCachedConnections()
 
     async def _ask(self, observer: IDiscoveryObserver) -> None:
         pause = SHORTEST

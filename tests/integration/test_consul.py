@@ -5,18 +5,28 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+import runpy
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from threading import Condition
 from time import monotonic
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from twisted.internet import reactor
+from twisted.internet.threads import blockingCallFromThread
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+import lbproxy
+from lbproxy import IDiscovery, IDiscoveryObserver
 
 from .conftest import StartTwistd, StartWith
 from .daemon import Daemon, eventually, freePort, run
+from .inside import besideReactor
 from .load import Load
 from .peers import Backend, Pages, Web, answers
 
@@ -39,6 +49,8 @@ def instance(name: str, port: int, address: str = "", **more: object) -> object:
 class Answers(Pages):
     """Answers as Consul does, or as a test says."""
 
+    timeout = 5.0
+
     def do_GET(self) -> None:
         """Answer."""
         assert isinstance(self.server, Catalogue)
@@ -50,10 +62,13 @@ class Answers(Pages):
 
     def send(self, body: bytes, status: int = 200, index: object = None) -> None:
         """Send one whole answer."""
+        assert isinstance(self.server, Catalogue)
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         if index is not None:
             self.send_header("X-Consul-Index", str(index))
+        if self.server.closed:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -63,6 +78,7 @@ class Catalogue(Web):
     A service in the format of Consul.
 
     @ivar asked: When it was asked, and for what is later than which index.
+    @ivar closed: Whether it is gone, or goes.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -70,7 +86,7 @@ class Catalogue(Web):
         self._instances: tuple[object, ...] = ()
         self._index = 100
         self._misbehaviour: Misbehaviour | None = None
-        self._closed = False
+        self.closed = False
         self._changed = Condition()
         super().__init__("consul", Answers, port)
 
@@ -102,7 +118,7 @@ class Catalogue(Web):
         """Answer a question, once there is something later than an index."""
 
         def isDue() -> bool:
-            return self._closed or self._index > index
+            return self.closed or self._index > index
 
         with self._changed:
             self.asked.append((monotonic(), index))
@@ -115,15 +131,15 @@ class Catalogue(Web):
         else:
             misbehaviour(answers)
 
-    def hang(self, answers: Answers) -> None:
-        """Say nothing, until there is something else to do."""
+    def rest(self) -> None:
+        """Wait until it does not misbehave any more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._misbehaviour is None or self._closed)
+            self._changed.wait_for(lambda: self._misbehaviour is None or self.closed)
 
     def close(self) -> None:
         """Be gone, with all questions that wait."""
         with self._changed:
-            self._closed = True
+            self.closed = True
             self._changed.notify_all()
         super().close()
 
@@ -232,6 +248,13 @@ def test_anotherFamily(
     with Load(daemon) as load:
         until(load, b"six")
     assert not load.failures
+
+
+def silent(answers: Answers) -> None:
+    """Say nothing, as long as that is what it shall do; then close."""
+    assert isinstance(answers.server, Catalogue)
+    answers.server.rest()
+    answers.close_connection = True
 
 
 def tooLarge(answers: Answers) -> None:
@@ -345,7 +368,7 @@ def test_unreachable(
 def test_silent(startWith: StartWith, catalogue: Callable[..., Catalogue]) -> None:
     """One that takes a question and says nothing is given up, and asked again."""
     consul = catalogue()
-    consul.misbehave(consul.hang)
+    consul.misbehave(silent)
     daemon = balancer(startWith, consul.url, wait=1)
     daemon.says("no whole answer came within 6 s")
     consul.have()
@@ -380,6 +403,64 @@ def test_stop(
     before = monotonic()
     assert daemon.stop() == 0
     assert monotonic() - before < 5
+
+
+def between(answers: Answers) -> None:
+    """Send some of an answer, and no more of it."""
+    answers.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[")
+    silent(answers)
+
+
+@implementer(IDiscoveryObserver)
+class Heard:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.all: list[object] = []
+
+    def found(self, backends: Iterable[lbproxy.Backend], why: str = "") -> None:
+        """These are all."""
+        self.all.append(list(backends))
+
+    def failed(self, reason: str) -> None:
+        """It is not known which there are."""
+        self.all.append(reason)
+
+
+@pytest.mark.parametrize(
+    ("misbehaviour", "heard"),
+    [
+        (None, 1),
+        (sends("", status=500), 1),
+        (silent, 0),
+        (between, 0),
+    ],
+)
+@besideReactor
+def test_leavesNothing(
+    catalogue: Callable[..., Catalogue],
+    misbehaviour: Misbehaviour | None,
+    heard: int,
+) -> None:
+    """After C{stop} nothing is under way, and nothing is told."""
+    consul, observer = catalogue(), Heard()
+    if misbehaviour is not None:
+        consul.misbehave(misbehaviour)
+    on = cast(Any, reactor)
+    make = runpy.run_path(str(EXAMPLES / "consul_discovery.py"))["Consul"]
+    discovery = make(on, "web", consul.url)
+    assert verifyObject(IDiscovery, discovery)
+
+    def underWay() -> set[object]:
+        return {*on.getDelayedCalls(), *on.getReaders(), *on.getWriters()}
+
+    before = blockingCallFromThread(on, underWay)
+    blockingCallFromThread(on, discovery.start, observer)
+    eventually(lambda: len(consul.asked) == 1 and len(observer.all) == heard)
+    blockingCallFromThread(on, discovery.stop)
+    eventually(lambda: blockingCallFromThread(on, underWay) <= before, within=5)
+    consul.have()
+    assert len(observer.all) == heard
 
 
 def blocks(language: str) -> list[str]:
