@@ -63,8 +63,9 @@ class Consul:
         self._reactor = reactor
         self._connections = HTTPConnectionPool(reactor)
         self._agent = Agent(reactor, pool=self._connections)
-        self._wait = round(parseDuration(wait))
-        self._query = f"{url}/v1/health/service/{name}?passing=true&wait={self._wait}s"
+        self._wait = max(1, round(parseDuration(wait)))  # 0 is 5 minutes to Consul.
+        path = f"{url.rstrip('/')}/v1/health/service/{name}"
+        self._query = f"{path}?passing=true&wait={self._wait}s"
         self._index = 0
         self._stopped = False
 
