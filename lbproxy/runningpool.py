@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
@@ -98,7 +98,7 @@ class RunningPool:
             ),
         )
         listed = {each.name for each in backends}
-        self._tell([each for each in self.members if each.name in listed])
+        self._tell({m: m.backend for m in self.members if m.name in listed})
 
     # What a program may do.
 
@@ -206,7 +206,7 @@ class RunningPool:
     def retire(self) -> None:
         """Take all members away, since no new connection uses the pool."""
         self._discovery.close()
-        self._take([])
+        self._takeAway([])
 
     def close(self) -> None:
         """Let go of the picker, and stop all that goes on by itself."""
@@ -252,7 +252,7 @@ class RunningPool:
             configured = demo.backends
         kept = [each for each in configured if each.name not in self._removed]
         self._discovery.list([*kept, *self._added.values()])
-        self._take(self._present())
+        self._takeAway(self._present())
 
     def _present(self) -> list[Backend]:
         """The backends that are there and that no program has removed."""
@@ -261,36 +261,59 @@ class RunningPool:
 
     def _discovered(self) -> None:
         """Other backends were found than before."""
-        before = self.pool.members
+        before = {each: each.backend for each in self.pool.members}
         self._take(self._present())
         self._tell(before)
 
-    def _tell(self, before: Sequence[Member]) -> None:
-        """Log which members came and went, and why."""
-        after = self.pool.members
-        came = _names(set(after).difference(before), "came")
-        went = _names(set(before).difference(after), "went")
-        reason = self._discovery.reason
-        if came or went:
+    def _tell(self, before: Mapping[Member, Backend]) -> None:
+        """Log which members came, went or are configured otherwise, and why."""
+        after = {each: each.backend for each in self.pool.members}
+        went = before.keys() - after.keys()
+        other = {
+            each for each in before if after.get(each, before[each]) != before[each]
+        }
+        changes = [
+            _names(after.keys() - before.keys(), "came"),
+            _names(went, "went"),
+            _names(other, "changed"),
+        ]
+        active, reason = sum(each.active for each in went), self._discovery.reason
+        if any(changes):
             self._log.info(
-                "pool {pool}: {changes}: {reason}",
+                "pool {pool}: {changes}: {reason}{connections}",
                 pool=self.name,
-                changes=", ".join(filter(None, (came, went))),
+                changes=", ".join(filter(None, changes)),
                 reason=reason,
+                connections=f"; {active} connections {self._fate}" if active else "",
             )
 
-    def _take(self, backends: Iterable[Backend]) -> None:
-        """Let the pool have these backends, and no others."""
-        process, timeout = self._process, self._configured.options.removalTimeout
-        for member in self.pool.update(backends, process.wheel.now()):
+    @property
+    def _fate(self) -> str:
+        """What becomes of the connections of a member that is taken away."""
+        timeout = self._configured.options.removalTimeout
+        return f"have {formatDuration(timeout)}" if timeout else "go on"
+
+    def _takeAway(self, kept: Iterable[Backend]) -> None:
+        """Let the pool have these backends, and log which members it has no more."""
+        for member in self._take(kept):
             self._log.info(
                 "member {pool}/{member} was taken away; it has {active} connections, "
                 "which {fate}",
                 pool=self.name,
                 member=member.name,
                 active=member.active,
-                fate=f"have {formatDuration(timeout)}" if timeout else "go on",
+                fate=self._fate,
             )
+
+    def _take(self, backends: Iterable[Backend]) -> list[Member]:
+        """
+        Let the pool have these backends, and no others.
+
+        @return: The members that were taken away.
+        """
+        process, timeout = self._process, self._configured.options.removalTimeout
+        removed = self.pool.update(backends, process.wheel.now())
+        for member in removed:
             if timeout and member.active:
                 call = process.wheel.call(timeout, self._ender(member))
                 self._removals[member] = call
@@ -300,6 +323,7 @@ class RunningPool:
             if revived is not None:
                 revived.cancel()
         self._checks.membersChanged()
+        return removed
 
     def _ender(self, member: Member) -> Callable[[], object]:
         def end() -> None:

@@ -294,6 +294,12 @@ def test_plugin(logged: list) -> None:
         Told.last.finds("tcp:10.0.0.1:80", f"tcp:10.0.0.{last}:81")
     assert named.after(0.2) == ["tcp:10.0.0.1:80", "tcp:10.0.0.4:81"]
     assert named.said("came: the test says so") == 1
+    Told.last.observer.found([Backend("tcp:10.0.0.1:80", weight=3)], "more for one")
+    assert named.after(0.2) == ["tcp:10.0.0.1:80"]
+    assert (
+        named.said("tcp:10.0.0.4:81 went, tcp:10.0.0.1:80 changed: more for one") == 1
+    )
+    Told.last.finds("tcp:10.0.0.1:80", "tcp:10.0.0.4:81")
     Told.last.observer.failed("the catalogue is closed")
     assert named.after(99.0) == ["tcp:10.0.0.1:80", "tcp:10.0.0.4:81"]
     assert named.said("the catalogue is closed") == 1

@@ -23,10 +23,15 @@ class Load:
     @ivar failures: What clients ran into.
     """
 
-    def __init__(self, daemon: Daemon, clients: int = 4) -> None:
+    def __init__(self, daemon: Daemon, clients: int = 4, pause: float = 0.005) -> None:
+        """
+        @param pause: Seconds between two requests of a client, which leave the
+            processor to what is tested.
+        """
         self.answers: list[bytes] = []
         self.failures: list[BaseException] = []
         self._daemon = daemon
+        self._pause = pause
         self._stop = Event()
         self._clients = [Thread(target=self._ask) for _ in range(clients)]
 
@@ -41,8 +46,7 @@ class Load:
             each.join()
 
     def _ask(self) -> None:
-        # The pauses leave the processor to what is tested.
-        while not self._stop.wait(0.005):
+        while not self._stop.wait(self._pause):
             try:
                 self.answers.append(get(self._daemon))
             except BaseException as error:

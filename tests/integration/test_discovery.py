@@ -37,7 +37,7 @@ def test_dns(
 ) -> None:
     """
     Addresses change with the TTL, and no request fails of it; nor while the name server
-    fails, says nothing, says nonsense, or says that there is no such name.
+    fails, says nonsense, that there is no such name or no address, or nothing at all.
     """
     port = freePort()
     serve(answers(b"first"), FIRST, port)
@@ -51,7 +51,7 @@ def test_dns(
     """
     daemon = startWith(pool=discovery)
     daemon.says(f"tcp:{FIRST}:{port} came")
-    with Load(daemon) as load:
+    with Load(daemon, pause=0.05) as load:
         until(load, b"first", alone=True)
         nameserver.answer("web.internal", "A", FIRST, SECOND, ttl=1)
         until(load, b"second")
@@ -61,6 +61,8 @@ def test_dns(
             lambda: nameserver.fail("web.internal"),
             lambda: nameserver.misbehave("web.internal", garbage),
             lambda: nameserver.forget("web.internal"),
+            lambda: nameserver.answer("web.internal", "A"),
+            lambda: nameserver.silent("web.internal"),
         ):
             trouble()
             untilAsked(nameserver, "web.internal")
@@ -69,6 +71,33 @@ def test_dns(
         until(load, b"first", alone=True)
     assert not load.failures
     assert set(load.answers) == {b"first", b"second"}
+
+
+def test_manyAddresses(
+    startWith: StartWith, serve: Callable[..., Backend], nameserver: NameServer
+) -> None:
+    """An answer that is too long for a datagram is asked for by TCP; all serve."""
+    port = freePort()
+    hosts = [f"127.0.1.{each}" for each in range(1, 81)]
+    for host in hosts:
+        serve(answers(host.encode()), host, port)
+    nameserver.answer("web.internal", "A", *hosts[:40], ttl=1)
+    daemon = startWith(
+        pool=f"""
+        [pool.web.discovery]
+        name = "web.internal"
+        port = {port}
+        resolver = "{nameserver.resolver}"
+    """
+    )
+    daemon.says("and 30 more came")
+    with Load(daemon) as load:
+        eventually(lambda: len(set(load.answers)) == 40)
+        nameserver.answer("web.internal", "A", *hosts[40:], ttl=1)
+        eventually(lambda: len(set(load.answers)) == 80)
+    assert not load.failures
+    assert b"" not in load.answers
+    assert nameserver.asked("web.internal", "A", over="tcp")
 
 
 def test_services(
@@ -147,7 +176,7 @@ def test_thousandReplacements(
     daemon = startWith(pool=discovery)
     daemon.says("came")
     pause = Event()
-    with Load(daemon) as load:
+    with Load(daemon, pause=0.02) as load:
         until(load, b"first", alone=True)
         for number in range(1000):
             replace(*((FIRST, SECOND), (SECOND,), (FIRST,))[number % 3])
