@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,14 @@ from threading import Event
 from typing import NamedTuple, TypeVar
 
 import psutil
+
+READABLE = all(
+    each.stat().st_mode & stat.S_IXOTH for each in Path(__file__).resolve().parents
+)
+"""
+Whether a user without privileges may read this checkout.  A daemon that has become one
+finds no plugins otherwise, when it loads its configuration again.
+"""
 
 PATIENCE = 30.0
 """Seconds after which something that has not happened will not happen."""

@@ -12,12 +12,13 @@ from tempfile import TemporaryDirectory
 import pytest
 import trustme
 
-from .daemon import Daemon, eventually, freePort, listens, lowPort
+from .daemon import READABLE, Daemon, eventually, freePort, listens, lowPort
 from .peers import Backend, asks, echo, names, readExactly
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="only root may become somebody else"
-)
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else"),
+    pytest.mark.skipif(not READABLE, reason="nobody else may read this checkout"),
+]
 
 
 class Dropped:

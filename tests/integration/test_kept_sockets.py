@@ -23,11 +23,12 @@ from lbproxy.ports import portName
 from lbproxy.words.endpoints import ServerDescription
 from lbproxy.words.place import Place
 
-from .daemon import freePort
+from .daemon import READABLE, freePort
 
 TCP = "tcp:0:interface=127.0.0.1"
 
 asRoot = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+asNobody = pytest.mark.skipif(not READABLE, reason="nobody else may read this checkout")
 
 
 class Kept:
@@ -173,6 +174,7 @@ def anotherOwner(path: str) -> str:
     return other(path, "660", 'socket-owner = "root"\nsocket-group = 33')
 
 
+@asNobody
 @asRoot
 @pytest.mark.parametrize(
     ("change", "what"), [(anotherMode, "mode"), (anotherOwner, "owner")]
@@ -201,6 +203,7 @@ def test_privilegesAreDropped(
     assert kept.room(mine) == 21
 
 
+@asNobody
 @asRoot
 def test_whatCannotBeSetBack(kept: Kept, short: str, logged) -> None:
     """Where a group was given up for good before the failure, the log says so."""
