@@ -11,8 +11,8 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
@@ -43,11 +43,21 @@ class Keeper:
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port = self._listening.getsockname()[1]
         self.kept: list[socket.socket] = []
-        Thread(target=self._accept, daemon=True).start()
+        self._accepting = Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self) -> None:
-        while True:
-            self.kept.append(self._listening.accept()[0])
+        # It fails once nothing is listened for any more.
+        with suppress(OSError):
+            while True:
+                self.kept.append(self._listening.accept()[0])
+
+    def close(self) -> None:
+        """Stop listening, and close the connections."""
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
+        for each in (self._listening, *self.kept):
+            each.close()
 
     def send(self, first: int) -> bool:
         """
@@ -69,7 +79,25 @@ def _until(question: Callable[[], object]) -> None:
         if question():
             return
         never.wait(0.02)
-    raise SystemExit("the balancer does not get there")
+    raise TimeoutError("the balancer does not get there")
+
+
+@contextmanager
+def opened(keeper: Keeper, port: int, count: int) -> Iterator[None]:
+    """
+    Open so many connections through a balancer, and close them afterwards.
+
+    @param keeper: The balancer's backend, which has accepted all of them by then.
+    @param port: The balancer's.
+    @raise OSError: If they do not arrive there.
+    """
+    expected = len(keeper.kept) + count
+    with ExitStack() as stack:
+        for _ in range(count):
+            client = socket.create_connection(("127.0.0.1", port))
+            stack.enter_context(client)
+        _until(lambda: len(keeper.kept) >= expected)
+        yield
 
 
 def measure(connections: int, directory: Path) -> None:
@@ -97,19 +125,15 @@ def measure(connections: int, directory: Path) -> None:
         assert found is not None
         balancer = psutil.Process(process.pid)
 
-        def opened(count: int) -> tuple[int, int]:
+        def more(count: int) -> tuple[int, int]:
             """Open some more; the memory and the descriptors there are then."""
-            expected = len(keeper.kept) + count
-            for _ in range(count):
-                client = socket.create_connection(("127.0.0.1", int(found[1])))
-                stack.enter_context(client)
-            _until(lambda: len(keeper.kept) >= expected)
+            stack.enter_context(opened(keeper, int(found[1]), count))
             return balancer.memory_info().rss, balancer.num_fds()
 
         start = balancer.memory_info().rss
         # What the first connections need once is none of the others' cost.
-        memory, descriptors = opened(100)
-        after = opened(connections)
+        memory, descriptors = more(100)
+        after = more(connections)
         # The clients read nothing, so their backends can soon send no more.
         first = len(keeper.kept) - _STALLED
         _until(lambda: keeper.send(first))
@@ -129,6 +153,20 @@ def measure(connections: int, directory: Path) -> None:
     )
 
 
+def allowDescriptors(needed: int) -> bool:
+    """
+    Let this process and those it starts have so many descriptors, or say why not.
+
+    @return: Whether they may.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        print(f"it needs {needed} descriptors, and may have {hard}", file=sys.stderr)
+        return False
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    return True
+
+
 def main(arguments: Sequence[str]) -> int:
     """
     Run the bench.
@@ -138,12 +176,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench idle", description=__doc__)
     parser.add_argument("--connections", type=int, default=5000)
     connections = parser.parse_args(arguments).connections
-    needed = 2 * (connections + 100) + _SPARE
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        print(f"it needs {needed} descriptors, and may have {hard}", file=sys.stderr)
+    if not allowDescriptors(2 * (connections + 100) + _SPARE):
         return 1
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     with TemporaryDirectory() as directory:
-        measure(connections, Path(directory))
+        try:
+            measure(connections, Path(directory))
+        except TimeoutError as error:
+            print(error, file=sys.stderr)
+            return 1
     return 0

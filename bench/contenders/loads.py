@@ -1,0 +1,169 @@
+"""The programs that make the load, wrk and ab, and what they print."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from .processes import HOST, Broken
+
+_SCRIPT = Path(__file__).with_name("report.lua")
+
+_SPARE = 60.0
+"""Seconds that a load may take longer than it was told to."""
+
+
+@attrs.frozen
+class Load:
+    """
+    What a program that makes load has measured.
+
+    @ivar seconds: How long it took.
+    @ivar requests: How many answers came whole.
+    @ivar read: Bytes that came, those of unfinished answers included.
+    @ivar written: Bytes that were sent, those of unfinished requests included.
+    @ivar p50: The median of the latencies, in milliseconds.
+    @ivar p99: The 99th percentile of them.
+    @ivar errors: Connections and requests that failed.
+    @ivar mean: The mean of the latencies, if the program tells it.
+    """
+
+    seconds: float
+    requests: int
+    read: int
+    written: int
+    p50: float
+    p99: float
+    errors: int
+    mean: float | None = None
+
+
+def wrkLoad(printed: str) -> Load:
+    """
+    What wrk has measured.
+
+    @param printed: What it prints with C{report.lua}: the last line is JSON.
+    @raise Broken: If it is not.
+    """
+    last = (printed.strip().splitlines() or [""])[-1]
+    try:
+        return Load(**json.loads(last))
+    except (ValueError, TypeError):
+        raise Broken(f"wrk: {last or 'printed nothing'}") from None
+
+
+_AB = {
+    "seconds": r"Time taken for tests: +([\d.]+) seconds",
+    "requests": r"Complete requests: +(\d+)",
+    "errors": r"Failed requests: +(\d+)",
+    "read": r"Total transferred: +(\d+) bytes",
+    "mean": r"Time per request: +([\d.]+) \[ms\] \(mean\)",
+}
+
+
+def abLoad(printed: str, percentiles: str) -> Load:
+    """
+    What ab has measured.
+
+    @param printed: What it prints.
+    @param percentiles: What it writes with C{-e}: lines of a percentage and the
+        milliseconds in which so many were served.
+    @raise Broken: If something is missing.
+    """
+    found: dict[str, float] = {}
+    for name, pattern in _AB.items():
+        match = re.search(pattern, printed)
+        if match is None:
+            raise Broken(f"ab: tells of no {name}")
+        found[name] = float(match[1])
+    served = {row[0]: row[1] for row in csv.reader(percentiles.splitlines()) if row}
+    try:
+        p50, p99 = float(served["50"]), float(served["99"])
+    except (KeyError, ValueError):
+        raise Broken("ab: tells of no percentiles") from None
+    return Load(
+        seconds=found["seconds"],
+        requests=int(found["requests"]),
+        read=int(found["read"]),
+        written=0,
+        p50=p50,
+        p99=p99,
+        errors=int(found["errors"]),
+        mean=found["mean"],
+    )
+
+
+def _run(name: str, arguments: Sequence[str], seconds: float) -> str:
+    """
+    What a program prints.
+
+    @param seconds: How long it should take.
+    @raise Broken: If it is not installed, fails, or takes too long.
+    """
+    program = shutil.which(name)
+    if program is None:
+        raise Broken(f"{name}: not installed")
+    try:
+        done = subprocess.run(
+            [program, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds + _SPARE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Broken(f"{name}: did not end") from None
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise Broken(f"{name}: {said[-1] if said else done.returncode}")
+    return done.stdout
+
+
+def wrk(
+    port: int,
+    path: str,
+    connections: int,
+    seconds: int,
+    *,
+    close: bool = False,
+    upload: int = 0,
+) -> Load:
+    """
+    Load a port with wrk, which keeps a request under way on each connection.
+
+    @param close: Whether each request has a connection of its own.
+    @param upload: How many bytes each request sends.
+    @raise Broken: If wrk does not run.
+    """
+    arguments = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
+    arguments += ["-s", str(_SCRIPT)]
+    if close:
+        arguments += ["-H", "Connection: close"]
+    arguments.append(f"http://{HOST}:{port}{path}")
+    if upload:
+        arguments += ["--", str(upload)]
+    return wrkLoad(_run("wrk", arguments, seconds))
+
+
+def ab(port: int, path: str, connections: int, requests: int, directory: Path) -> Load:
+    """
+    Load a port with ab, with a connection for each request.
+
+    @param connections: How many there are at a time.
+    @param directory: For a file.
+    @raise Broken: If ab does not run.
+    """
+    percentiles = directory / "percentiles.csv"
+    arguments = ["-q", "-n", str(requests), "-c", str(connections)]
+    arguments += ["-e", str(percentiles), f"http://{HOST}:{port}{path}"]
+    # A thousand a second are few; at that rate it ends in time.
+    printed = _run("ab", arguments, requests / 1000)
+    return abLoad(printed, percentiles.read_text())

@@ -1,0 +1,172 @@
+"""The report: a table for the terminal, and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from .measure import Range, Sample, ranges
+from .programs import Contender
+from .work import Work
+
+COLUMNS = {
+    "rate": "{units}/s",
+    "p50": "p50 ms",
+    "p99": "p99 ms",
+    "added": "added mean ms",
+    "user": "user us/{unit}",
+    "system": "system us/{unit}",
+    "memory": "bytes/{unit}",
+    "ratio": "cost ratio",
+}
+"""The columns of the table: the figures' names and their headings."""
+
+
+@attrs.frozen
+class Results:
+    """
+    All that was measured.
+
+    @ivar works: The kinds of work, in order.
+    @ivar contenders: Those that took part.
+    @ivar settings: What the command line asked for.
+    @ivar samples: What they did.
+    @ivar skipped: Why others did not take part, by name.
+    @ivar failures: A line for each measurement that came to nothing.
+    """
+
+    works: Sequence[Work]
+    contenders: Sequence[Contender]
+    settings: Mapping[str, int]
+    samples: Sequence[Sample]
+    skipped: Mapping[str, str]
+    failures: Sequence[str]
+
+
+def shortly(value: float) -> str:
+    """A figure with three digits, or more before the point."""
+    if value == 0:
+        return "0"
+    for least, digits in ((100, 0), (10, 1), (1, 2)):
+        # As it is rounded: 99.96 is 100.
+        if abs(round(value, digits)) >= least:
+            return f"{value:,.{digits}f}"
+    return f"{value:.3f}"
+
+
+def plural(unit: str) -> str:
+    """A unit's name for several of them."""
+    return unit if unit == "MiB" else f"{unit}s"
+
+
+def _cell(figure: Range | None) -> str:
+    if figure is None:
+        return "-"
+    # After one round all three are the same.
+    three = map(shortly, (figure.least, figure.median, figure.most))
+    return " ".join(dict.fromkeys(three) if figure.least == figure.most else three)
+
+
+def table(
+    work: Work, of: Mapping[str, Mapping[str, Range]], names: Sequence[str]
+) -> str:
+    """
+    The table of one kind of work.
+
+    @param of: The figures' ranges by contender and figure.
+    @param names: The contenders' names, in order.
+    """
+    present = [
+        name for name in COLUMNS if any(name in figures for figures in of.values())
+    ]
+    heads = [
+        COLUMNS[name].format(unit=work.unit, units=plural(work.unit))
+        for name in present
+    ]
+    rows = [[work.name, *heads, ""]]
+    for name in names:
+        if name not in of:
+            continue
+        errors = of[name].get("errors")
+        failed = errors is not None and errors.most > 0
+        rows.append(
+            [
+                name,
+                *(_cell(of[name].get(each)) for each in present),
+                f"up to {errors.most:.0f} errors" if errors and failed else "",
+            ]
+        )
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return "\n".join(
+        (
+            f"{row[0]:{first}}"
+            + "".join(
+                f"  {cell:>{width}}"
+                for cell, width in zip(row[1:], others, strict=True)
+            )
+        ).rstrip()
+        for row in rows
+    )
+
+
+def machine() -> dict[str, str]:
+    """What the bench runs on."""
+    processor = "?"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            processor = line.partition(":")[2].strip()
+            break
+    return {
+        "processor": processor,
+        "cores": str(len(os.sched_getaffinity(0))),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+
+
+def text(results: Results) -> str:
+    """All of it, for a terminal."""
+    figures = ranges(results.samples)
+    names = [each.name for each in results.contenders]
+    versions = [
+        f"{each.name} {each.version}" for each in results.contenders if each.version
+    ]
+    parts = [
+        ", ".join(f"{name} {value}" for name, value in machine().items()),
+        ", ".join(versions),
+        "Each figure: least, median and most of the rounds.",
+        *(
+            "\n" + table(work, figures.get(work.name, {}), names)
+            for work in results.works
+        ),
+    ]
+    if results.failures:
+        parts += ["", "What came to nothing:", *results.failures]
+    return "\n".join(parts)
+
+
+def asJson(results: Results) -> str:
+    """All of it, for programs."""
+    figures = ranges(results.samples)
+    whole = {
+        "machine": machine(),
+        "settings": dict(results.settings),
+        "versions": {each.name: each.version for each in results.contenders},
+        "units": {each.name: each.unit for each in results.works},
+        "skipped": dict(results.skipped),
+        "failures": list(results.failures),
+        "ranges": {
+            work: {
+                contender: {name: attrs.asdict(each) for name, each in of.items()}
+                for contender, of in contenders.items()
+            }
+            for work, contenders in figures.items()
+        },
+        "samples": [attrs.asdict(each) for each in results.samples],
+    }
+    return json.dumps(whole, indent=2) + "\n"

@@ -1,0 +1,213 @@
+"""The kinds of work that the contenders do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+
+from bench.idle import Keeper, opened
+
+from .backend import BULK
+from .loads import Load, ab, wrk
+from .processes import Broken, Cpu, Running
+from .programs import Contender
+
+MEBIBYTE = 1024 * 1024
+
+_FIRST = 100
+"""
+How many connections are opened before the memory is looked at; what the first ones need
+once is none of the others' cost.
+"""
+
+Figures = dict[str, float]
+"""What was measured, by the names in L{bench.contenders.report.COLUMNS}."""
+
+Measure = Callable[[Contender], Figures]
+"""Measures a contender once. It raises L{Broken} if that does no work."""
+
+
+@attrs.frozen
+class Stage:
+    """
+    What all works need.
+
+    @ivar directory: For files.
+    @ivar backend: The backend.
+    @ivar seconds: How long each measurement with wrk takes.
+    @ivar requests: How many requests ab makes for each.
+    @ivar idle: How many idle connections are opened.
+    """
+
+    directory: Path
+    backend: Running
+    seconds: int
+    requests: int
+    idle: int
+
+
+class Work(Protocol):
+    """
+    One kind of work.
+
+    @ivar name: What the command line and the report call it.
+    @ivar unit: What is counted, in the singular.
+    @ivar compared: The figures whose sum is what a unit costs.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def compared(self) -> tuple[str, ...]: ...
+
+    def prepared(self, stage: Stage) -> AbstractContextManager[Measure]:
+        """What measures; whatever it starts has ended when the context is left."""
+
+
+def _costs(spent: Cpu, units: float) -> Figures:
+    each = spent.each(units)
+    return {"user": each.user, "system": each.system}
+
+
+@contextmanager
+def _kept(stage: Stage) -> Iterator[Callable[[Contender], Running]]:
+    """Starts a contender when it is first asked for, and ends them all at the end."""
+    there: dict[str, Running] = {}
+    with ExitStack() as stack:
+
+        def running(contender: Contender) -> Running:
+            if contender.name not in there:
+                context = contender.running(stage.directory, stage.backend)
+                there[contender.name] = stack.enter_context(context)
+            return there[contender.name]
+
+        yield running
+
+
+def _throughput(load: Load, units: float, spent: Cpu | None) -> Figures:
+    figures = {"rate": units / load.seconds, "errors": float(load.errors)}
+    if spent is not None:
+        figures |= _costs(spent, max(units, 1))
+    return figures
+
+
+@attrs.frozen
+class Throughput:
+    """
+    As much as wrk can, over some connections.
+
+    @ivar path: What is asked for.
+    @ivar close: Whether each request has a connection of its own.
+    @ivar bulk: C{"read"} or C{"written"} if bytes are counted instead of answers, few
+        of which end within a run.
+    """
+
+    name: str
+    path: str
+    connections: int
+    close: bool = False
+    bulk: str = ""
+    compared: tuple[str, ...] = ("user", "system")
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        return "MiB" if self.bulk else "request"
+
+    @contextmanager
+    def prepared(self, stage: Stage) -> Iterator[Measure]:
+        """Start each contender once, and measure it again and again."""
+        with _kept(stage) as kept:
+
+            def measure(contender: Contender) -> Figures:
+                running = kept(contender)
+                before = running.cpu()
+                load = wrk(
+                    running.port,
+                    self.path,
+                    self.connections,
+                    stage.seconds,
+                    close=self.close,
+                    upload=BULK if self.bulk == "written" else 0,
+                )
+                spent = running.cpu().since(before) if running.process else None
+                if self.bulk:
+                    moved: int = getattr(load, self.bulk)
+                    return _throughput(load, moved / MEBIBYTE, spent)
+                figures = _throughput(load, load.requests, spent)
+                return figures | {"p50": load.p50, "p99": load.p99}
+
+            yield measure
+
+
+@attrs.frozen
+class Latency:
+    """What a request and its connection take, a hundred at a time, as ab has them."""
+
+    name: str = "latency"
+    unit: str = "request"
+    connections: int = 100
+    compared: tuple[str, ...] = ("user", "system")
+
+    @contextmanager
+    def prepared(self, stage: Stage) -> Iterator[Measure]:
+        """Start each contender once, and measure it again and again."""
+        with _kept(stage) as kept:
+
+            def measure(contender: Contender) -> Figures:
+                running = kept(contender)
+                before = running.cpu()
+                port, directory = running.port, stage.directory
+                load = ab(port, "/small", self.connections, stage.requests, directory)
+                spent = running.cpu().since(before) if running.process else None
+                figures = _throughput(load, load.requests, spent)
+                figures |= {"p50": load.p50, "p99": load.p99}
+                assert load.mean is not None
+                return figures | {"mean": load.mean}
+
+            yield measure
+
+
+@attrs.frozen
+class Idle:
+    """The memory of relayed connections that say nothing."""
+
+    name: str = "idle-memory"
+    unit: str = "connection"
+    compared: tuple[str, ...] = ("memory",)
+
+    @contextmanager
+    def prepared(self, stage: Stage) -> Iterator[Measure]:
+        """Start each contender anew for each measurement."""
+
+        def measure(contender: Contender) -> Figures:
+            with closing(Keeper()) as keeper, ExitStack() as stack:
+                context = contender.running(stage.directory, Running(keeper.port))
+                running = stack.enter_context(context)
+                try:
+                    stack.enter_context(opened(keeper, running.port, _FIRST))
+                    before = running.memory()
+                    stack.enter_context(opened(keeper, running.port, stage.idle))
+                except OSError as error:
+                    raise Broken(f"{contender.name}: {error}") from None
+                return {"memory": (running.memory() - before) / stage.idle}
+
+        yield measure
+
+
+WORKS: tuple[Work, ...] = (
+    Throughput("keepalive-64B", "/small", 64),
+    Throughput("keepalive-16KiB", "/middle", 64),
+    Throughput("download-64MiB", "/bulk", 4, bulk="read"),
+    Throughput("upload-64MiB", "/upload", 4, bulk="written"),
+    Throughput("connection-a-request", "/small", 64, close=True),
+    Idle(),
+    Latency(),
+)
+"""All kinds of work, in the order of the report."""
