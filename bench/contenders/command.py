@@ -181,7 +181,8 @@ def run(arguments: Sequence[str]) -> int:
     """
     Measure, and report.
 
-    @return: The exit status: 0 if all was measured, 1 if something came to nothing.
+    @return: The exit status: 0 if all was measured, 1 if something came to nothing, 130
+        if it was interrupted.
     """
     options = parser().parse_args(arguments)
     # What was started is ended then as well.
@@ -194,6 +195,8 @@ def run(arguments: Sequence[str]) -> int:
         except Broken as broken:
             print(broken, file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
     print(text(results))
     if options.json:
         options.json.write_text(asJson(results))

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -86,23 +86,41 @@ class Running:
     port: int
     process: psutil.Process | None = None
 
-    def _processes(self) -> list[psutil.Process]:
+    def _sum(self, figure: Callable[[psutil.Process], float]) -> float:
+        """
+        A figure of its process and its children, in all.
+
+        @raise Broken: If one of them has ended.
+        """
         if self.process is None:
-            return []
-        return [self.process, *self.process.children(recursive=True)]
+            return 0.0
+        try:
+            family = [self.process, *self.process.children(recursive=True)]
+            return sum(map(figure, family))
+        except (psutil.Error, OSError):
+            raise Broken("it has ended") from None
 
     def cpu(self) -> Cpu:
-        """What its process and its children have spent so far."""
+        """
+        What its process and its children have spent so far.
+
+        @raise Broken: If one of them has ended.
+        """
         ticks = os.sysconf("SC_CLK_TCK")
-        user = system = 0.0
-        for each in self._processes():
-            spent = cpuOfStat(Path(f"/proc/{each.pid}/stat").read_text(), ticks)
-            user, system = user + spent.user, system + spent.system
-        return Cpu(user, system)
+
+        def spent(process: psutil.Process) -> Cpu:
+            return cpuOfStat(Path(f"/proc/{process.pid}/stat").read_text(), ticks)
+
+        user = self._sum(lambda each: spent(each).user)
+        return Cpu(user, self._sum(lambda each: spent(each).system))
 
     def memory(self) -> int:
-        """Bytes that are resident, of its process and its children."""
-        return sum(each.memory_info().rss for each in self._processes())
+        """
+        Bytes that are resident, of its process and its children.
+
+        @raise Broken: If one of them has ended.
+        """
+        return int(self._sum(lambda each: float(each.memory_info().rss)))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -109,11 +109,12 @@ def _packaged(module: str, function: str) -> str:
 
 
 def _haproxy(program: str, splice: bool) -> Contender:
-    values = (
-        {"nosplice": "", "splice": "option splice-auto"}
-        if splice
-        else {"nosplice": "nosplice", "splice": ""}
-    )
+    # With "option splice-auto" it splices nothing of what wrk loads it with (strace).
+    both = "option splice-request\n    option splice-response"
+    values = {
+        "nosplice": "" if splice else "nosplice",
+        "splice": both if splice else "",
+    }
     command = configured(HAPROXY, "haproxy.cfg", program, "-db", "-f", **values)
     return Contender("", versionIn(_said(program, "-v")), command)
 

@@ -90,10 +90,19 @@ def _kept(stage: Stage) -> Iterator[Callable[[Contender], Running]]:
         yield running
 
 
-def _throughput(load: Load, units: float, spent: Cpu | None) -> Figures:
+def throughput(load: Load, units: float, spent: Cpu | None) -> Figures:
+    """
+    The figures of a load.
+
+    @param units: How much was done.
+    @param spent: What it cost the contender, if it is one that costs something.
+    @raise Broken: If not even one unit was done.
+    """
+    if units < 1:
+        raise Broken(f"nothing was answered, {load.errors} errors")
     figures = {"rate": units / load.seconds, "errors": float(load.errors)}
     if spent is not None:
-        figures |= _costs(spent, max(units, 1))
+        figures |= _costs(spent, units)
     return figures
 
 
@@ -139,8 +148,8 @@ class Throughput:
                 spent = running.cpu().since(before) if running.process else None
                 if self.bulk:
                     moved: int = getattr(load, self.bulk)
-                    return _throughput(load, moved / MEBIBYTE, spent)
-                figures = _throughput(load, load.requests, spent)
+                    return throughput(load, moved / MEBIBYTE, spent)
+                figures = throughput(load, load.requests, spent)
                 return figures | {"p50": load.p50, "p99": load.p99}
 
             yield measure
@@ -166,7 +175,7 @@ class Latency:
                 port, directory = running.port, stage.directory
                 load = ab(port, "/small", self.connections, stage.requests, directory)
                 spent = running.cpu().since(before) if running.process else None
-                figures = _throughput(load, load.requests, spent)
+                figures = throughput(load, load.requests, spent)
                 figures |= {"p50": load.p50, "p99": load.p99}
                 assert load.mean is not None
                 return figures | {"mean": load.mean}
