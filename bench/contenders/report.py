@@ -72,6 +72,21 @@ def _cell(figure: Range | None) -> str:
     return " ".join(dict.fromkeys(three) if figure.least == figure.most else three)
 
 
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Lines of columns that are as wide as they need; the first one is left-aligned."""
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return "\n".join(
+        (
+            f"{row[0]:{first}}"
+            + "".join(
+                f"  {cell:>{width}}"
+                for cell, width in zip(row[1:], others, strict=True)
+            )
+        ).rstrip()
+        for row in rows
+    )
+
+
 def table(
     work: Work, of: Mapping[str, Mapping[str, Range]], names: Sequence[str]
 ) -> str:
@@ -101,17 +116,7 @@ def table(
                 f"up to {errors.most:.0f} errors" if errors and failed else "",
             ]
         )
-    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
-    return "\n".join(
-        (
-            f"{row[0]:{first}}"
-            + "".join(
-                f"  {cell:>{width}}"
-                for cell, width in zip(row[1:], others, strict=True)
-            )
-        ).rstrip()
-        for row in rows
-    )
+    return _aligned(rows)
 
 
 def machine() -> dict[str, str]:
