@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.contenders.chart import chart
-from bench.contenders.command import chosen, parser, taking
+from bench.contenders.command import chosen, parser, possible, taking
 from bench.contenders.loads import Load, abLoad, wrkLoad
 from bench.contenders.measure import Range, Sample, compared, measured, ranges, turns
 from bench.contenders.processes import Broken, Cpu, Running, cpuOfStat
@@ -180,6 +180,7 @@ class Scripted:
     name: str = "scripted"
     unit: str = "request"
     compared: tuple[str, ...] = ("user",)
+    program: str = ""
 
     @contextmanager
     def prepared(self, stage: Stage) -> Iterator[Measure]:
@@ -334,6 +335,18 @@ def test_taking(work: str, named: list[str], part: list[str]) -> None:
     kinds = {each.name: each for each in WORKS}
     found = taking(kinds[work], there, chosen(there, named))
     assert [each.name for each in found] == part
+
+
+def test_programsThatAreMissing() -> None:
+    """Work whose program is not installed is left out, and it is told why."""
+    missing = {"wrk": "/usr/bin/wrk"}.get
+    names = ["latency", "keepalive-64B", "idle-memory"]
+    works, out = possible(WORKS, names, missing)
+    assert [each.name for each in works] == ["keepalive-64B", "idle-memory"]
+    assert out == {"latency": "ab is not installed"}
+    assert len(possible(WORKS, None, missing)[0]) == len(WORKS) - 1
+    with pytest.raises(Broken, match=r"^latency: ab is not installed$"):
+        possible(WORKS, ["latency"], missing)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -97,6 +98,30 @@ def chosen(there: Sequence[Contender], names: Sequence[str] | None) -> list[Cont
     ]
 
 
+def possible(
+    works: Sequence[Work],
+    names: Sequence[str] | None,
+    which: Callable[[str], str | None],
+) -> tuple[list[Work], dict[str, str]]:
+    """
+    The kinds of work that were asked for and can be done.
+
+    @param names: Their names; L{None} for all.
+    @param which: Finds a program.
+    @return: Them, and why each of the others that were asked for is left out.
+    @raise Broken: If there is none.
+    """
+    asked = [each for each in works if names is None or each.name in names]
+    out = {
+        each.name: f"{each.program} is not installed"
+        for each in asked
+        if each.program and which(each.program) is None
+    }
+    if len(out) == len(asked):
+        raise Broken("; ".join(f"{name}: {why}" for name, why in out.items()))
+    return [each for each in asked if each.name not in out], out
+
+
 def taking(
     work: Work, there: Sequence[Contender], part: Sequence[Contender]
 ) -> list[Contender]:
@@ -154,8 +179,9 @@ def _results(options: argparse.Namespace, directory: Path) -> Results:
 
     @raise Broken: If nothing can be measured.
     """
-    works = [each for each in WORKS if not options.only or each.name in options.only]
+    works, undone = possible(WORKS, options.only, shutil.which)
     there, skipped = installed(directory)
+    skipped |= undone
     for name, why in skipped.items():
         print(f"without {name}: {why}", file=sys.stderr)
     part = chosen(there, options.contender)

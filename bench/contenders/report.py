@@ -36,7 +36,7 @@ class Results:
     @ivar contenders: Those that took part.
     @ivar settings: What the command line asked for.
     @ivar samples: What they did.
-    @ivar skipped: Why others did not take part, by name.
+    @ivar skipped: Why other contenders and kinds of work were left out, by name.
     @ivar failures: A line for each measurement that came to nothing.
     """
 

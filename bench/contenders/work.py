@@ -57,6 +57,7 @@ class Work(Protocol):
     @ivar name: What the command line and the report call it.
     @ivar unit: What is counted, in the singular.
     @ivar compared: The figures whose sum is what a unit costs.
+    @ivar program: The program that makes its load; C{""} if that is done here.
     """
 
     @property
@@ -65,6 +66,8 @@ class Work(Protocol):
     def unit(self) -> str: ...
     @property
     def compared(self) -> tuple[str, ...]: ...
+    @property
+    def program(self) -> str: ...
 
     def prepared(self, stage: Stage) -> AbstractContextManager[Measure]:
         """What measures; whatever it starts has ended when the context is left."""
@@ -123,6 +126,7 @@ class Throughput:
     close: bool = False
     bulk: str = ""
     compared: tuple[str, ...] = ("user", "system")
+    program: str = "wrk"
 
     @property
     def unit(self) -> str:
@@ -163,6 +167,7 @@ class Latency:
     unit: str = "request"
     connections: int = 100
     compared: tuple[str, ...] = ("user", "system")
+    program: str = "ab"
 
     @contextmanager
     def prepared(self, stage: Stage) -> Iterator[Measure]:
@@ -190,6 +195,7 @@ class Idle:
     name: str = "idle-memory"
     unit: str = "connection"
     compared: tuple[str, ...] = ("memory",)
+    program: str = ""
 
     @contextmanager
     def prepared(self, stage: Stage) -> Iterator[Measure]:
