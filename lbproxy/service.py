@@ -27,6 +27,7 @@ from .interfaces import IBackendPicker, IConnectionObserver, IRouter
 from .plugins.given import givenObservers, givenPickers, givenRouters
 from .privileges import Privileges
 from .runningpool import RunningPool
+from .streams.sockets import socketsOf
 from .streams.wheel import Timer
 from .words.connection import Address, Connection
 from .words.place import ConfigurationError
@@ -93,7 +94,7 @@ class LoadBalancer(Service):
         self._plugins = self._given.plugins(configuration)
         self._path: str | None = None
         self._privileges = Privileges()
-        self._process = Process(reactor)
+        self._process = Process(socketsOf(reactor, configuration.process.sockets))
         self._generation: Generation | None = None
         self._leaving: list[Generation] = []
         self._delays: list[tuple[Timer, float, Deferred[Any]]] = []
@@ -135,6 +136,8 @@ class LoadBalancer(Service):
         plugins = self._given.plugins(configuration)
         if self._delays:
             raise ConfigurationError("it is stopping, so it is not configured anew")
+        if configuration.process.sockets != self.configuration.process.sockets:
+            self._log.warn("process.sockets is changed by a restart only")
         before = self._generation
         if before is not None:
             generation = Generation(self._process, configuration, plugins)

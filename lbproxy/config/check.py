@@ -9,6 +9,7 @@ from ..discovery.options import KINDS, DiscoveryOptions
 from ..endpoints.making import checkClientDescription, checkServerDescription
 from ..interfaces import IBackendPickerFactory
 from ..plugins.making import buildDiscovery, buildPicker, buildProbe, namedRouter
+from ..streams.sockets import socketsOf
 from ..words.place import Place
 from .model import Configuration
 from .names import namedHosts, withoutAddress
@@ -35,6 +36,12 @@ def checkConfiguration(
     @raise ConfigurationError: If something cannot be made, naming the file or the
         option, the key and the value.
     """
+    which = configuration.process.sockets
+    try:
+        socketsOf(reactor, which)
+    except ValueError as error:
+        place = Place(configuration.listeners[0].place.source)
+        raise place.key("process").key("sockets").refuse(which, str(error)) from None
     for listener in configuration.listeners:
         for listen in listener.listen:
             checkServerDescription(reactor, listen, listener.place.key("listen"))

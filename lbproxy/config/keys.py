@@ -29,7 +29,7 @@ PROCESS = Table(
     "[process]",
     "What holds for the whole process.",
     (*keysOf(SessionOptions, only=_ONCE), *keysOf(ProcessOptions)),
-    ("sockets", "workers"),
+    ("workers",),
 )
 
 LOG = Table(

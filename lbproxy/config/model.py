@@ -71,6 +71,7 @@ class ProcessOptions:
         0 to abort them at once.
     @ivar shutdownDelay: Seconds for which clients are still accepted when it is
         stopped.
+    @ivar sockets: C{"epoll"}, C{"reactor"} or C{"auto"}; see L{socketsOf}.
     """
 
     maxConnections: int = option(
@@ -87,6 +88,12 @@ class ProcessOptions:
         0,
         "For how long clients are still accepted after SIGTERM or SIGINT, before "
         "drain-timeout begins.",
+    )
+    sockets: str = option(
+        oneOf("auto", "epoll", "reactor"),
+        "auto",
+        'Which sockets carry TCP and UNIX connections: "epoll" for lbproxy\'s own, on '
+        'Linux; "reactor" for the reactor\'s; or "auto". It takes a restart to change.',
     )
 
 

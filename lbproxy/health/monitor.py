@@ -22,10 +22,10 @@ from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.python.failure import Failure
 
 from ..interfaces import IHealthProbe
-from ..proxy.dialer import BacklogFull
 from ..proxy.pluginerrors import PluginErrors
 from ..proxy.reasons import brief, pluginTrouble, wrongType
 from ..proxy.wait import Wait
+from ..streams.socketkinds import BacklogFull
 from ..streams.wheel import Entry, Wheel
 from ..words.backend import Backend
 from ..words.units import formatDuration

@@ -20,6 +20,7 @@ from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
 
 from ..streams.kinds import part
+from ..streams.socketkinds import BacklogFull
 from ..streams.socketoptions import tune
 from ..streams.stream import Stream
 from ..streams.transports import TransportStream
@@ -69,10 +70,6 @@ class DialTimeout(Exception):
     """A backend did not accept in time."""
 
 
-class BacklogFull(Exception):
-    """A backend's UNIX socket has no room for another connection."""
-
-
 class DialOwner(Protocol):
     """The owner of a dial, called with its outcome: an exchange."""
 
@@ -109,7 +106,7 @@ class Attempt(ClientFactory):
         Fail unless connected: a UNIX socket accepts at once, or its backlog is
         full.
         """
-        self.failed(Failure(BacklogFull("its backlog is full")))
+        self.failed(Failure(BacklogFull()))
 
 
 class Dial(Attempt):

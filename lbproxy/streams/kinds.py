@@ -12,10 +12,6 @@ wrong or needless.
 
 from __future__ import annotations
 
-import fcntl
-import socket
-import struct
-import termios
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +20,7 @@ from twisted.internet import tcp, unix
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOProtocol
 
+from .kernel import connectionIsOver, undeliveredTo
 from .stream import Facts, Mode
 
 if TYPE_CHECKING:
@@ -33,16 +30,11 @@ _READ = 65536
 _MOST_READ = 64 << 20
 """Most bytes to read from a socket that is lost: more than a kernel keeps for it."""
 
-_TCP_CLOSE = 7
-"""TCP_CLOSE of <netinet/tcp.h>: the state of a connection that is over."""
-
 UNACKNOWLEDGED = 2 * 1460
 """
 Bytes that a peer may have received and not acknowledged yet: it may acknowledge
 only the second of two segments (RFC 1122, 4.2.3.2).
 """
-
-_EMPTY = b"\0\0\0\0"
 
 
 class Kind:
@@ -130,11 +122,7 @@ class SocketKind(Kind):
         descriptor = stream.descriptor
         if descriptor is None or not self.facts.resets:
             return False
-        try:
-            info = descriptor.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
-        except (AttributeError, OSError):
-            return False
-        return bool(info[0] == _TCP_CLOSE)
+        return connectionIsOver(descriptor.socket)
 
     def transit(self, stream: TransportStream) -> tuple[int, int]:
         """Count the bytes given to the kernel, less those that it has not delivered."""
@@ -279,15 +267,12 @@ def lowest(transport: Any) -> Any:
 
 
 def undelivered(descriptor: Any) -> int:
-    """
-    How many bytes were given to the kernel and not acknowledged by the peer's
-    kernel (SIOCOUTQ, see tcp(7)); 0 where that is not known.
-    """
+    """L{undeliveredTo} the socket of a transport; 0 if it has none any more."""
     try:
-        answer = fcntl.ioctl(descriptor.fileno(), termios.TIOCOUTQ, _EMPTY)
-    except (AttributeError, OSError, ValueError):
+        number = descriptor.fileno()
+    except AttributeError:
         return 0
-    return int(struct.unpack("i", answer)[0])
+    return undeliveredTo(number)
 
 
 def _buffered(descriptor: Any) -> int:

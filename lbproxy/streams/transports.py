@@ -8,7 +8,6 @@ can and cannot do.  So this module is longer than others.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
@@ -23,12 +22,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from .buffered import BufferedStream
 from .kinds import KINDS, OTHER, UNACKNOWLEDGED, Found, Kind, readOut
+from .socketkinds import OnLoop
+from .socketstreams import SocketStream
 from .stream import (
-    HOLD_LIMIT,
-    OVERRUN_LIMIT,
     Closer,
-    Facts,
     GivenUp,
     Mode,
     Overrun,
@@ -47,12 +46,11 @@ EPIPE means that the peer had ended its stream before, or does not read.
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer, IConsumer)
-class TransportStream(Protocol):
+class TransportStream(BufferedStream, Protocol):
     """
     One end of a connection, over a transport of Twisted's or of a plugin's.
     L{lbproxy.streams.stream.Stream} describes its methods.
 
-    @ivar writeClosed: Whether the end of the stream has been given to the kernel.
     @ivar descriptor: The transport that has the socket, if that is known.
     @ivar sent: How many bytes the kernel has taken.
     @ivar taken: How many of these are known to be delivered.
@@ -60,32 +58,15 @@ class TransportStream(Protocol):
 
     _log = Logger()
 
-    transport: Any
-    facts = Facts()
-    mode = Mode.OPEN
-    readEnded = False
-    endAsked = False
-    writeClosed = False
-    deaf = False
-    paused = False
-    received = 0
-    accepted = 0
-    descriptor: Any = None
     sent = 0
     taken = 0
     # For TLS: how many bytes were accepted when there was so much ciphertext of
     # them.
     markPlain = markCipher = deliveredPlain = 0
     _kind: Kind = OTHER
-    _closer: Closer | None = None
-    _held: bytes | bytearray = b""
-    _receive: Callable[[bytes], object] | None = None
-    _discards = False
-    _overrun = False
     _shaken = False
     _dead = False
     _truncated = False
-    _fed = False
 
     def __init__(self, owner: StreamOwner) -> None:
         self.owner: StreamOwner | None = owner
@@ -94,6 +75,12 @@ class TransportStream(Protocol):
 
     def makeConnection(self, transport: Any) -> None:
         """Use a transport that has just been connected."""
+        if isinstance(transport, OnLoop):
+            # From now on the owner deals with the socket without this in between.
+            owner, self.owner = self.owner, None
+            assert owner is not None
+            SocketStream(owner, transport).begin()
+            return
         self.transport = transport
         self.connected = 1
         kind = self._kind = KINDS.get(type(transport), OTHER)
@@ -238,30 +225,6 @@ class TransportStream(Protocol):
                 self.sendFailed(BrokenPipeError(errno.EPIPE, "reset"))
             self.readConnectionLost()
 
-    # Called by the owner, while the stream is open.
-
-    def peek(self, limit: int) -> bytes:
-        """As L{Stream<lbproxy.streams.stream.Stream.peek>} has it."""
-        return bytes(self._held[:limit])
-
-    def take(self, length: int) -> bytes:
-        """As L{Stream<lbproxy.streams.stream.Stream.take>} has it."""
-        taken, self._held = self._held[:length], self._held[length:]
-        return bytes(taken)
-
-    def flow(self, receive: Callable[[bytes], object]) -> None:
-        """As L{Stream<lbproxy.streams.stream.Stream.flow>} has it."""
-        self._receive = receive
-        held, self._held = self._held, b""
-        if held:
-            receive(bytes(held))
-
-    def hold(self, returned: bytes = b"") -> None:
-        """As L{Stream<lbproxy.streams.stream.Stream.hold>} has it."""
-        self._receive = None
-        if returned:
-            self._held = bytearray(returned + self._held)
-
     def write(self, data: bytes) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.write>} has it."""
         if not self.deaf and self.mode is not Mode.LOST:
@@ -285,9 +248,6 @@ class TransportStream(Protocol):
         # If an ended stream were resumed, Twisted would report its end again.
         if self.facts.pauses and not self.readEnded and not self.paused:
             self.transport.resumeProducing()
-
-    def stopProducing(self) -> None:
-        """Nothing to do: its consumer is gone, and reports that to its own owner."""
 
     def registerProducer(self, producer: Any, streaming: bool = True) -> None:
         """Let C{producer} be paused while there is much to send."""
@@ -334,24 +294,6 @@ class TransportStream(Protocol):
             if self.readEnded and self.writeClosed:
                 self.closeIfThrough()
 
-    def reset(self, closer: Closer) -> None:
-        """As L{Stream<lbproxy.streams.stream.Stream.reset>} has it."""
-        if self.mode is Mode.OPEN:
-            self._close(Mode.RESETTING, closer)
-            self.pauseProducing()
-            self.closeIfThrough()
-
-    def abort(self) -> None:
-        """As L{Stream<lbproxy.streams.stream.Stream.abort>} has it."""
-        if self.mode in (Mode.ABORTED, Mode.LOST):
-            return
-        self._close(Mode.ABORTED, self._closer)
-        abort = getattr(self.transport, "abortConnection", None)
-        if abort is None:
-            self.transport.loseConnection()
-        else:
-            abort()
-
     def giveUp(self) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.giveUp>} has it."""
         descriptor = self.descriptor
@@ -378,30 +320,12 @@ class TransportStream(Protocol):
             self.transport.loseConnection()
         return True
 
-    def _close(self, mode: Mode, closer: Closer | None) -> None:
-        self.mode = mode
-        self._closer = closer
-        self._held = b""
-        self._receive = None
-        if self._fed:
-            self.unregisterProducer()
-
-    def _keep(self, data: bytes) -> None:
-        """Hold what cannot be passed on now, or discard it if it never will be."""
-        if self.mode is Mode.FINISHING and self._closer is not None:
-            self._discards = True
-            self._closer.pace.spend(self, len(data))
-        elif self.mode is Mode.OPEN:
-            if self._held:
-                self._held += data
-            else:
-                self._held = bytearray(data)
-            held = len(self._held)
-            if held >= HOLD_LIMIT:
-                self.pauseProducing()
-            if held >= OVERRUN_LIMIT and not self.facts.pauses:
-                self._overrun = True
-                self.abort()
+    def _cutOff(self) -> None:
+        abort = getattr(self.transport, "abortConnection", None)
+        if abort is None:
+            self.transport.loseConnection()
+        else:
+            abort()
 
     def _lose(self, reason: Failure) -> None:
         """Become lost: release all that is held, and call the owner."""

@@ -88,13 +88,13 @@ class Lacking:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def send(self, data: bytes) -> int:
+    def send(self, data: bytes, flags: int) -> int:
         """Send, if it is not the one that fails."""
         self._good -= 1
         if self._good == -1:
             raise OSError(errno.ENOMEM, "Cannot allocate memory")
         self.after += self._good < 0
-        return self._real.send(data)
+        return self._real.send(data, flags)
 
 
 @pytest.mark.parametrize("where", ["tcp", "unix"])
@@ -115,9 +115,8 @@ def test_noHole(serve: Callable[..., Backend], short: str, where: str) -> None:
     with Inside(serve(listen, *at).connect, listener=limits) as inside:
         client = inside.connect()
         assert asks(client, b"!") == b"!"
-        backend = inside.backend()
-        lacking = Lacking(backend.descriptor.socket, 2)
-        backend.descriptor.socket = lacking
+        backend = cast(Any, inside.backend())
+        lacking = backend._socket = Lacking(backend._socket, 2)
         sending = Thread(target=sendsAll, args=(client,))
         sending.start()
         data, end = heard.get(timeout=PATIENCE)

@@ -25,6 +25,7 @@ class Notes:
     @ivar reason: Why it was lost.
     @ivar deafIn: In which mode it was deaf.
     @ivar pieces: What was handed on.
+    @ivar stream: The one that is ready.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,7 @@ class Notes:
         self.reason: Failure | None = None
         self.deafIn: Mode | None = None
         self.pieces: list[bytes] = []
+        self.stream: Stream | None = None
 
     @property
     def heard(self) -> bytes:
@@ -42,6 +44,7 @@ class Notes:
 
     def streamReady(self, stream: Stream) -> None:
         self.told.append("ready")
+        self.stream = stream
 
     def streamEnded(self, stream: Stream) -> None:
         self.told.append("ended")

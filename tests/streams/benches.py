@@ -8,6 +8,7 @@ import ssl
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from journeys import Certificates, SocketPeer, TLSPeer, descriptors
 from twisted.internet import reactor
@@ -19,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lbproxy.streams.kinds import undelivered
+from lbproxy.streams.sockets import SocketReactor
 from lbproxy.streams.stream import Facts, Mode
 from lbproxy.streams.transports import TransportStream
 from lbproxy.testing import MemoryNetwork, MemoryTransport
@@ -228,13 +230,19 @@ def resources() -> tuple[int, int, int]:
 
 
 class SocketBench(Bench):
-    """A transport of Twisted's on a real socket."""
+    """
+    A transport of Twisted's on a real socket.
+
+    @ivar reactor: What it listens or connects with.
+    """
 
     far: SocketFar
+    reactorOf: Callable[[Any], Any] = staticmethod(itself)
     wrap: Callable[[Protocol], Protocol] = staticmethod(itself)
 
     def __init__(self, certificates: Certificates) -> None:
         super().__init__()
+        self.reactor = self.reactorOf(reactor)
         self._certificates = certificates
         self._directory = Path(tempfile.mkdtemp())
         self._sockets: list[socket.socket] = []
@@ -244,6 +252,8 @@ class SocketBench(Bench):
         self._before = resources()
         await self.connect()
         await self.until(lambda: "ready" in self.owner.told and self.far.ready)
+        assert self.owner.stream is not None
+        self.stream = self.owner.stream
         self.transport = self.stream.transport
 
     async def connect(self) -> None:
@@ -276,7 +286,7 @@ class SocketBench(Bench):
 
     async def _serve(self, description: str, where: object = None) -> None:
         """Listen, and connect a plain socket as the far end."""
-        endpoint = serverFromString(reactor, description)
+        endpoint = serverFromString(self.reactor, description)
         self._port = await endpoint.listen(Factory(self, self.wrap))
         host = self._port.getHost()
         far = self._socket(socket.AF_UNIX if where else socket.AF_INET)
@@ -323,7 +333,7 @@ class TCPClient(SocketBench):
     async def connect(self) -> None:
         await self._dial(
             lambda factory, where: clientFromString(
-                reactor, f"tcp:127.0.0.1:{where[1]}"
+                self.reactor, f"tcp:127.0.0.1:{where[1]}"
             ).connect(factory)
         )
 
@@ -334,7 +344,9 @@ class TCPDial(SocketBench):
     facts = Memory.facts
 
     async def connect(self) -> None:
-        await self._dial(lambda factory, where: reactor.connectTCP(*where, factory))
+        await self._dial(
+            lambda factory, where: self.reactor.connectTCP(*where, factory)
+        )
 
 
 class UNIXServer(SocketBench):
@@ -350,7 +362,7 @@ class UNIXClient(SocketBench):
     _family = socket.AF_UNIX
 
     async def connect(self) -> None:
-        await self._dial(lambda factory, path: reactor.connectUNIX(path, factory))
+        await self._dial(lambda factory, path: self.reactor.connectUNIX(path, factory))
 
 
 class TLSServer(SocketBench):
@@ -375,7 +387,7 @@ class TLSClient(SocketBench):
         roots = self._certificates.directory / "roots"
         await self._dial(
             lambda factory, where: clientFromString(
-                reactor, f"tls:127.0.0.1:{where[1]}:trustRoots={roots}"
+                self.reactor, f"tls:127.0.0.1:{where[1]}:trustRoots={roots}"
             ).connect(factory)
         )
 
@@ -430,6 +442,38 @@ class Plugin(TCPServer):
     wrap = Between
 
 
+class LeanTCPServer(TCPServer):
+    """A socket of lbproxy's own."""
+
+    reactorOf = SocketReactor
+
+
+class LeanTCPClient(TCPClient):
+    reactorOf = SocketReactor
+
+
+class LeanTCPDial(TCPDial):
+    reactorOf = SocketReactor
+
+
+class LeanUNIXServer(UNIXServer):
+    reactorOf = SocketReactor
+
+
+class LeanUNIXClient(UNIXClient):
+    reactorOf = SocketReactor
+
+
+class LeanTLSClient(TLSClient):
+    """Twisted's TLS, over one."""
+
+    reactorOf = SocketReactor
+
+
+class LeanPlugin(Plugin):
+    reactorOf = SocketReactor
+
+
 EVERY: dict[str, Callable[[Certificates], Bench]] = {
     "memory": Memory,
     "tcp-server": TCPServer,
@@ -440,5 +484,12 @@ EVERY: dict[str, Callable[[Certificates], Bench]] = {
     "tls-server": TLSServer,
     "tls-client": TLSClient,
     "plugin": Plugin,
+    "lean-tcp-server": LeanTCPServer,
+    "lean-tcp-client": LeanTCPClient,
+    "lean-tcp-dial": LeanTCPDial,
+    "lean-unix-server": LeanUNIXServer,
+    "lean-unix-client": LeanUNIXClient,
+    "lean-tls-client": LeanTLSClient,
+    "lean-plugin": LeanPlugin,
 }
-SECURE = ["tls-server", "tls-client"]
+SECURE = ["tls-server", "tls-client", "lean-tls-client"]

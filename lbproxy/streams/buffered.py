@@ -1,0 +1,160 @@
+"""What all streams have in common: what is held of them, and how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .stream import (
+    HOLD_LIMIT,
+    OVERRUN_LIMIT,
+    Closer,
+    Facts,
+    Mode,
+    StreamOwner,
+)
+
+
+class BufferedStream:
+    """
+    A stream without what carries it, which subclasses add.
+    L{lbproxy.streams.stream.Stream} describes its methods.
+
+    @ivar writeClosed: Whether the end of the stream has been given to the kernel.
+    """
+
+    transport: Any = None
+    descriptor: Any = None
+    owner: StreamOwner | None = None
+    facts = Facts()
+    mode = Mode.OPEN
+    readEnded = False
+    endAsked = False
+    writeClosed = False
+    deaf = False
+    paused = False
+    received = 0
+    accepted = 0
+    _closer: Closer | None = None
+    _held: bytes | bytearray = b""
+    _receive: Callable[[bytes], object] | None = None
+    _discards = False
+    _overrun = False
+    _fed = False
+
+    # Subclasses do this, each in the way that costs least for what carries it.
+
+    def write(self, data: bytes) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.write>} has it."""
+        raise NotImplementedError
+
+    def pauseProducing(self) -> None:
+        """Stop reading."""
+        raise NotImplementedError
+
+    def resumeProducing(self) -> None:
+        """Go on reading."""
+        raise NotImplementedError
+
+    def closeIfThrough(self) -> bool:
+        """As L{Stream<lbproxy.streams.stream.Stream.closeIfThrough>} has it."""
+        raise NotImplementedError
+
+    def transit(self) -> tuple[int, int]:
+        """As L{Stream<lbproxy.streams.stream.Stream.transit>} has it."""
+        raise NotImplementedError
+
+    def delivered(self) -> int:
+        """As L{Stream<lbproxy.streams.stream.Stream.delivered>} has it."""
+        raise NotImplementedError
+
+    def _cutOff(self) -> None:
+        """Cut off at once.  The owner is called later, and not within this call."""
+        raise NotImplementedError
+
+    def registerProducer(self, producer: Any, streaming: bool = True) -> None:
+        """Let C{producer} be paused while there is much to send."""
+        raise NotImplementedError
+
+    def unregisterProducer(self) -> None:
+        """Undo L{registerProducer}."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.end>} has it."""
+        raise NotImplementedError
+
+    def finish(self, closer: Closer) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.finish>} has it."""
+        raise NotImplementedError
+
+    def giveUp(self) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.giveUp>} has it."""
+        raise NotImplementedError
+
+    # What is read.
+
+    def peek(self, limit: int) -> bytes:
+        """As L{Stream<lbproxy.streams.stream.Stream.peek>} has it."""
+        return bytes(self._held[:limit])
+
+    def take(self, length: int) -> bytes:
+        """As L{Stream<lbproxy.streams.stream.Stream.take>} has it."""
+        taken, self._held = self._held[:length], self._held[length:]
+        return bytes(taken)
+
+    def flow(self, receive: Callable[[bytes], object]) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.flow>} has it."""
+        self._receive = receive
+        held, self._held = self._held, b""
+        if held:
+            receive(bytes(held))
+
+    def hold(self, returned: bytes = b"") -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.hold>} has it."""
+        self._receive = None
+        if returned:
+            self._held = bytearray(returned + self._held)
+
+    def stopProducing(self) -> None:
+        """Nothing to do: its consumer is gone, and reports that to its own owner."""
+
+    def _keep(self, data: bytes) -> None:
+        """Hold what cannot be passed on now, or discard it if it never will be."""
+        if self.mode is Mode.FINISHING and self._closer is not None:
+            self._discards = True
+            self._closer.pace.spend(self, len(data))
+        elif self.mode is Mode.OPEN:
+            if self._held:
+                self._held += data
+            else:
+                self._held = bytearray(data)
+            held = len(self._held)
+            if held >= HOLD_LIMIT:
+                self.pauseProducing()
+            if held >= OVERRUN_LIMIT and not self.facts.pauses:
+                self._overrun = True
+                self.abort()
+
+    # How it ends.
+
+    def reset(self, closer: Closer) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.reset>} has it."""
+        if self.mode is Mode.OPEN:
+            self._close(Mode.RESETTING, closer)
+            self.pauseProducing()
+            self.closeIfThrough()
+
+    def abort(self) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.abort>} has it."""
+        if self.mode not in (Mode.ABORTED, Mode.LOST):
+            self._close(Mode.ABORTED, self._closer)
+            self._cutOff()
+
+    def _close(self, mode: Mode, closer: Closer | None) -> None:
+        self.mode = mode
+        self._closer = closer
+        self._held = b""
+        self._receive = None
+        if self._fed:
+            self.unregisterProducer()

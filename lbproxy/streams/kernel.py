@@ -1,0 +1,34 @@
+"""What the kernel says about a socket."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import struct
+import termios
+
+_TCP_CLOSE = 7
+"""TCP_CLOSE of <netinet/tcp.h>: the state of a connection that is over."""
+
+_EMPTY = b"\0\0\0\0"
+
+
+def undeliveredTo(descriptor: int) -> int:
+    """
+    How many bytes were given to the kernel and not acknowledged by the peer's
+    kernel (SIOCOUTQ, see tcp(7)); 0 where that is not known.
+    """
+    try:
+        answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, _EMPTY)
+    except (OSError, ValueError):
+        return 0
+    return int(struct.unpack("i", answer)[0])
+
+
+def connectionIsOver(connected: socket.socket) -> bool:
+    """Whether a TCP connection was reset: the first byte of tcp_info is its state."""
+    try:
+        info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    except (AttributeError, OSError):
+        return False
+    return bool(info[0] == _TCP_CLOSE)
