@@ -20,7 +20,7 @@ from .backend import backend
 from .chart import chart
 from .configs import CONNECTIONS
 from .measure import Sample, measured
-from .processes import Broken
+from .processes import STOPPING, Broken
 from .programs import DIRECT, Contender, installed
 from .report import Results, asJson, text
 from .work import WORKS, Idle, Latency, Stage, Work
@@ -207,12 +207,13 @@ def run(arguments: Sequence[str]) -> int:
     """
     Measure, and report.
 
-    @return: The exit status: 0 if all was measured, 1 if something came to nothing, 130
-        if it was interrupted.
+    @return: The exit status: 0 if all was measured, 1 if something came to nothing.
+    @raise SystemExit: With 128 and the signal's number, if a signal stops it.
     """
     options = parser().parse_args(arguments)
-    # What was started is ended then as well.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # What was started is ended then as well, also when the terminal goes away.
+    for each in STOPPING:
+        signal.signal(each, lambda number, _: sys.exit(128 + number))
     if not allowDescriptors(_DESCRIPTORS):
         return 1
     with TemporaryDirectory(prefix="bench") as place:
@@ -221,8 +222,6 @@ def run(arguments: Sequence[str]) -> int:
         except Broken as broken:
             print(broken, file=sys.stderr)
             return 1
-        except KeyboardInterrupt:
-            return 128 + signal.SIGINT
     print(text(results))
     if options.json:
         options.json.write_text(asJson(results))

@@ -9,10 +9,12 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import attrs
 
-from .processes import HOST, Broken
+from .processes import HOST, Broken, launched
 
 _SCRIPT = Path(__file__).with_name("report.lua")
 
@@ -100,6 +102,11 @@ def abLoad(printed: str, percentiles: str) -> Load:
     )
 
 
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
+
+
 def _run(name: str, arguments: Sequence[str], seconds: float) -> str:
     """
     What a program prints.
@@ -110,21 +117,17 @@ def _run(name: str, arguments: Sequence[str], seconds: float) -> str:
     program = shutil.which(name)
     if program is None:
         raise Broken(f"{name}: not installed")
-    try:
-        done = subprocess.run(
-            [program, *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds + _SPARE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise Broken(f"{name}: did not end") from None
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise Broken(f"{name}: {said[-1] if said else done.returncode}")
-    return done.stdout
+    with TemporaryFile() as output, TemporaryFile() as errors:
+        with launched([program, *arguments], output, errors) as process:
+            try:
+                status = process.wait(seconds + _SPARE)
+            except subprocess.TimeoutExpired:
+                raise Broken(f"{name}: did not end") from None
+        printed, wrong = _text(output), _text(errors)
+    if status:
+        said = (wrong.strip() or printed.strip()).splitlines()
+        raise Broken(f"{name}: {said[-1] if said else status}")
+    return printed
 
 
 def wrk(

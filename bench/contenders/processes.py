@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import attrs
 import psutil
 
 HOST = "127.0.0.1"
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that stop the bench."""
 
 _STARTING = 15.0
 """Seconds after which a program that does not listen will not."""
@@ -123,8 +128,49 @@ class Running:
         return int(self._sum(lambda each: float(each.memory_info().rss)))
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """
+    Put off the signals that stop the bench: what is raised while C{Popen} starts a
+    program leaves it running, and nobody knows it.
+    """
+    come: list[int] = []
+    before = {
+        each: signal.signal(each, lambda number, _: come.append(number))
+        for each in STOPPING
+    }
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler or signal.SIG_DFL)
+        for number in come:
+            signal.raise_signal(number)
+
+
+@contextmanager
+def launched(
+    command: Sequence[str], output: IO[bytes], errors: IO[bytes]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """
+    Start a program, and end it and its children afterwards, whatever happens meanwhile.
+
+    @param output: Where it prints.
+    @param errors: Where it prints errors.
+    """
+    with ExitStack() as stack:
+        with _undisturbed():
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors
+            )
+            stack.callback(_end, process)
+        yield process
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a process and its children, which may not end with it."""
+    if process.poll() is not None:
+        return
     family: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
         first = psutil.Process(process.pid)
@@ -153,16 +199,10 @@ def started(
     @param log: The file that what it prints goes to.
     @raise Broken: If it does not listen.
     """
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
-    try:
+    with log.open("wb") as output, launched(command, output, output) as process:
         late = time.monotonic() + _STARTING
         while not answers(port):
             if process.poll() is not None or time.monotonic() > late:
                 raise Broken(f"{name}: does not listen: {_lastLine(log)}")
             time.sleep(0.02)
         yield Running(port, psutil.Process(process.pid))
-    finally:
-        _end(process)

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from .pipes import Pipes
+
 if TYPE_CHECKING:
     import socket
 
@@ -63,6 +65,8 @@ class SocketLoop:
     Calls the targets of sockets with their events.
 
     It is a reader of the reactor as long as it has sockets.
+
+    @ivar pipes: Pipes for what is moved between its sockets.
     """
 
     _log = Logger()
@@ -82,6 +86,7 @@ class SocketLoop:
         self._closing: list[socket.socket] = []
         self._inTurn = False
         self._call: Any = None
+        self.pipes = Pipes()
 
     def add(self, descriptor: int, target: Target, events: int = EDGES) -> None:
         """
@@ -215,6 +220,7 @@ class SocketLoop:
             self._reactor.removeReader(self)
             self._epoll.close()
             self._epoll = None
+            self.pipes.close()
         if self._call is not None and not self._waiting and not self._events:
             self._call.cancel()
             self._call = None

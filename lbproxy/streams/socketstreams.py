@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,10 @@ from twisted.python.failure import Failure
 
 from .buffered import BufferedStream
 from .kernel import connectionIsOver, undeliveredTo
+from .pipes import Pipe
 from .socketkinds import TURN_BYTES
 from .socketloop import ENDS, ERR, IN, OUT, READABLE
+from .splice import FLAGS, LATER, drain, pumpBetween
 from .stream import Closer, Facts, GivenUp, Mode, StreamOwner
 
 if TYPE_CHECKING:
@@ -28,11 +31,6 @@ if TYPE_CHECKING:
 _READ = 65536
 _MOST_READ = 64 << 20
 """Most bytes to read of a socket that is lost: more than a kernel keeps for it."""
-
-_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
-
-_LATER = frozenset({errno.EAGAIN, errno.ENOBUFS})
-"""Errors of a send that may be made again later."""
 
 _ONLY_WRITING = frozenset({errno.EPIPE, errno.ENOMEM})
 """
@@ -56,21 +54,25 @@ class SocketStream(BufferedStream):
     @ivar descriptor: The transport that the socket was made for, as long as it is open.
     @ivar sent: How many bytes the kernel has taken.
     @ivar taken: How many of these are known to be delivered.
+    @ivar pipe: What it has still to send, before L{unsent}, if that is in a pipe.
     """
 
     sent = 0
     taken = 0
-    _readable = False
-    _writable = True
+    readable = False
+    writable = True
     # An end, an error or urgent data was announced: what came before it has been read
     # only when a read has found nothing.
-    _toTheEnd = False
+    toTheEnd = False
     # A failed send has cleared the socket's error: what looks like an end of stream is
     # the end of what came before the reset.
     _dead = False
     _producer: Any = None
     _producerPaused = False
     _reason: Failure | None = None
+    _sink: SocketStream | None = None
+    _pump: Callable[[], None] | None = None
+    pipe: Pipe | None = None
 
     def __init__(self, owner: StreamOwner, transport: Any) -> None:
         """
@@ -78,23 +80,23 @@ class SocketStream(BufferedStream):
         """
         self.owner = owner
         self.transport = self.descriptor = transport
-        self._socket: socket.socket | None = transport.socket
-        self._loop: Any = transport.reactor.loop
+        self.opened: socket.socket | None = transport.socket
+        self.loop: Any = transport.reactor.loop
         isUnix = transport.socket.family == socket.AF_UNIX
         self.facts = _UNIX if isUnix else _TCP
-        self._readsAll = isUnix
+        self.readsAll = isUnix
         # Not bytes: a connection that is idle has nothing to be sent.
-        self._unsent = b""
+        self.unsent = b""
 
     def begin(self) -> None:
         """Take the socket over, and tell the owner that it can be used."""
         transport = self.descriptor
         transport.handOver(self)
         # What has come already was announced to the transport.
-        self._toTheEnd = transport.toTheEnd
+        self.toTheEnd = transport.toTheEnd
         if transport.readable:
-            self._readable = True
-            self._loop.goOn(self)
+            self.readable = True
+            self.loop.goOn(self)
         assert self.owner is not None
         self.owner.streamReady(self)
 
@@ -105,19 +107,19 @@ class SocketStream(BufferedStream):
         if self._reason is not None:
             self._lose(self._reason)
             return
-        if self._socket is None:
+        if self.opened is None:
             return
         if events & READABLE:
-            self._readable = True
+            self.readable = True
             if events & READABLE != IN:
-                self._toTheEnd = True
+                self.toTheEnd = True
         if events & (OUT | ENDS):
-            self._writable = True
-            if self._unsent:
+            self.writable = True
+            if self.unsent or self.pipe is not None:
                 self._flush()
         if events & ERR and (self.paused or self.readEnded):
             self._brokeUnread()
-        elif self._readable and not self.paused:
+        elif self.readable and not self.paused:
             self._read()
 
     def socketBroke(self, reason: Failure) -> None:
@@ -138,33 +140,36 @@ class SocketStream(BufferedStream):
         self.paused = False
         if self._receive is not None and self._held:
             self.flow(self._receive)
-        if self._readable and not self.readEnded and not self.paused:
-            self._loop.goOn(self)
+        if self.readable and not self.readEnded and not self.paused:
+            self.loop.goOn(self)
 
     def _read(self) -> None:
+        if self._pump is not None:
+            self._pump()
+            return
         budget = TURN_BYTES
         while not self.paused and not self.readEnded:
-            opened = self._socket
+            opened = self.opened
             if opened is None:
                 return
             try:
                 data = opened.recv(_READ)
             except BlockingIOError:
-                self._readable = self._toTheEnd = False
+                self.readable = self.toTheEnd = False
                 return
             except OSError:
-                self._fail(ConnectionLost())
+                self.fail(ConnectionLost())
                 return
             if not data:
-                self._endFound()
+                self.endFound()
                 return
             self._received(data)
-            if len(data) < _READ and not (self._toTheEnd or self._readsAll):
-                self._readable = False
+            if len(data) < _READ and not (self.toTheEnd or self.readsAll):
+                self.readable = False
                 return
             budget -= len(data)
             if budget <= 0:
-                self._loop.goOn(self)
+                self.loop.goOn(self)
                 return
 
     def _received(self, data: bytes) -> None:
@@ -175,10 +180,10 @@ class SocketStream(BufferedStream):
         else:
             receive(data)
 
-    def _endFound(self) -> None:
+    def endFound(self) -> None:
         """A read has found the end of the peer's stream."""
         if self._dead:
-            self._fail(ConnectionLost())
+            self.fail(ConnectionLost())
             return
         self.readEnded = True
         if self.mode is Mode.OPEN and self.owner is not None:
@@ -193,18 +198,18 @@ class SocketStream(BufferedStream):
         """
         if self._unreadEnd():
             # Only sending to it has failed.
-            self._sendFailed(BrokenPipeError(errno.EPIPE, "reset"))
+            self.sendFailed(BrokenPipeError(errno.EPIPE, "reset"))
             if self.mode is Mode.OPEN:
-                self._endFound()
+                self.endFound()
         else:
-            self._fail(ConnectionLost())
+            self.fail(ConnectionLost())
 
     def _unreadEnd(self) -> bool:
         """Read all that is left, and return whether the end of the stream follows."""
         read = 0
-        while self._socket is not None and not self.readEnded and read < _MOST_READ:
+        while self.opened is not None and not self.readEnded and read < _MOST_READ:
             try:
-                data = self._socket.recv(_READ)
+                data = self.opened.recv(_READ)
             except OSError:
                 return False
             if not data:
@@ -221,83 +226,121 @@ class SocketStream(BufferedStream):
         if self.deaf or self.mode is Mode.LOST:
             return
         self.accepted += len(data)
-        if self._unsent:
-            self._unsent += data
-            self._pauseProducer()
+        if self.unsent or self.pipe is not None:
+            self.unsent += data
+            self.pauseProducer()
             return
-        sent = self._send(data) if self._writable else 0
+        sent = self._send(data) if self.writable else 0
         if sent < len(data):
-            self._unsent = data[sent:]
-            self._pauseProducer()
+            self.unsent = data[sent:]
+            self.pauseProducer()
 
     def _send(self, data: bytes) -> int:
         """Give some bytes to the kernel.  After a failed send all are dropped."""
-        opened = self._socket
+        opened = self.opened
         if opened is None:
             return len(data)
         try:
-            sent = opened.send(data, _FLAGS)
+            sent = opened.send(data, FLAGS)
         except OSError as error:
-            if error.errno in _LATER:
-                self._writable = False
+            if error.errno in LATER:
+                self.writable = False
                 return 0
-            self._sendFailed(error)
+            self.sendFailed(error)
             return len(data)
         self.sent += sent
         if sent < len(data):
-            self._writable = False
+            self.writable = False
         return sent
 
     def _flush(self) -> None:
-        unsent = self._unsent
-        sent = self._send(unsent)
-        self._unsent = b"" if self.deaf else unsent[sent:]
-        if self._unsent:
-            return
+        pipe = self.pipe
+        if pipe is not None:
+            if not drain(self, pipe):
+                return
+            self._giveBack()
+        unsent = self.unsent
+        if unsent:
+            sent = self._send(unsent)
+            self.unsent = b"" if self.deaf else unsent[sent:]
+            if self.unsent:
+                return
         if self.endAsked:
             self._shutWrite()
         elif self._producerPaused and self._producer is not None:
             self._producerPaused = False
             self._producer.resumeProducing()
 
-    def _pauseProducer(self) -> None:
+    def pauseProducer(self) -> None:
         if self._producer is not None and not self._producerPaused:
             self._producerPaused = True
             self._producer.pauseProducing()
 
-    def _sendFailed(self, error: OSError) -> None:
+    def sendFailed(self, error: OSError) -> None:
         """Send nothing after a failed send, or the peer would get bytes after a gap."""
         if self.deaf:
             return
         self._dead = error.errno not in _ONLY_WRITING
         self.deaf = True
-        self._unsent = b""
+        self.unsent = b""
+        self._giveBack()
         if self.mode is not Mode.OPEN:
             self.abort()
         elif self.owner is not None:
             self.owner.streamDeaf(self)
 
     def registerProducer(self, producer: Any, streaming: bool = True) -> None:
-        """Let C{producer} be paused while there is something unsent."""
-        if self.mode is not Mode.LOST:
-            self._fed = True
-            self._producer = producer
-            self._producerPaused = False
-            if self._unsent:
-                self._pauseProducer()
+        """
+        Let C{producer} be paused while there is something unsent.  If it is such a
+        stream too, what it reads is moved directly, once it flows to L{write}.
+        """
+        if self.mode is Mode.LOST:
+            return
+        self._fed = True
+        self._producer = producer
+        self._producerPaused = False
+        if type(producer) is SocketStream:
+            producer._sink = self
+        if self.unsent:
+            self.pauseProducer()
 
     def unregisterProducer(self) -> None:
         """Undo L{registerProducer}."""
         self._fed = False
-        self._producer = None
+        producer, self._producer = self._producer, None
+        if type(producer) is SocketStream:
+            producer._sink = producer._pump = None
+
+    def flow(self, receive: Callable[[bytes], object]) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.flow>} has it."""
+        super().flow(receive)
+        sink = self._sink
+        if (
+            sink is not None
+            and self.opened is not None
+            and sink.opened is not None
+            and receive == sink.write
+        ):
+            self._pump = pumpBetween(self, sink)
+
+    def hold(self, returned: bytes = b"") -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.hold>} has it."""
+        self._pump = None
+        super().hold(returned)
+
+    def _giveBack(self) -> None:
+        """The pipe is not used any more, whether or not it holds something."""
+        pipe, self.pipe = self.pipe, None
+        if pipe is not None:
+            self.loop.pipes.give(pipe)
 
     # What the kernel has.
 
     def transit(self) -> tuple[int, int]:
         """As L{Stream<lbproxy.streams.stream.Stream.transit>} has it."""
-        if self.deaf or self._socket is None:
+        if self.deaf or self.opened is None:
             return 0, self.taken
-        queued = undeliveredTo(self._socket.fileno())
+        queued = undeliveredTo(self.opened.fileno())
         if self.writeClosed and queued:
             queued -= 1  # The end of the stream counts as a byte.
         # On a UNIX socket the kernel counts memory, which is more.
@@ -315,14 +358,14 @@ class SocketStream(BufferedStream):
         if not self.endAsked and self.mode is not Mode.LOST:
             self.endAsked = True
             self.unregisterProducer()
-            if not self.deaf and not self._unsent:
+            if not self.deaf and not self.unsent and self.pipe is None:
                 self._shutWrite()
 
     def _shutWrite(self) -> None:
-        if self._socket is not None and not self.writeClosed:
+        if self.opened is not None and not self.writeClosed:
             self.writeClosed = True
             with suppress(OSError):  # It is reset, which the next read finds.
-                self._socket.shutdown(socket.SHUT_WR)
+                self.opened.shutdown(socket.SHUT_WR)
             if self.readEnded:
                 self.closeIfThrough()
 
@@ -334,6 +377,8 @@ class SocketStream(BufferedStream):
             self._close(Mode.FINISHING, closer)
             if self.paused:
                 self.resumeProducing()
+            elif self.readable and not self.readEnded:
+                self.loop.goOn(self)
             if not self.endAsked:
                 self.end()
             elif self.readEnded and self.writeClosed:
@@ -341,7 +386,7 @@ class SocketStream(BufferedStream):
 
     def closeIfThrough(self) -> bool:
         """As L{Stream<lbproxy.streams.stream.Stream.closeIfThrough>} has it."""
-        opened = self._socket
+        opened = self.opened
         isReset = self.mode is Mode.RESETTING
         if opened is None or not (
             isReset
@@ -372,21 +417,23 @@ class SocketStream(BufferedStream):
         if self._reason is None:
             self._reason = reason
             self._shut(reset)
-            self._loop.goOn(self)
+            self.loop.goOn(self)
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         self._lose(Failure(error))
 
     def _shut(self, reset: bool) -> None:
-        opened, self._socket = self._socket, None
+        opened, self.opened = self.opened, None
         if opened is None:
             return
         if reset:
             linger = struct.pack("ii", 1, 0)
             with suppress(OSError):
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self._unsent = b""
-        self._loop.close(opened, self)
+        self.unsent = b""
+        self._giveBack()
+        self._pump = None
+        self.loop.close(opened, self)
 
     def _lose(self, reason: Failure) -> None:
         """Become lost: release all that is held, and call the owner."""
@@ -396,12 +443,14 @@ class SocketStream(BufferedStream):
         self.mode = Mode.LOST
         self._receive = None
         self._held = b""
-        self._producer = None
+        if self._fed:
+            self.unregisterProducer()
+        self._sink = None
         if self._discards and self._closer is not None:
             self._closer.pace.forget(self)
         self._closer = None
         transport, self.descriptor = self.descriptor, None
-        self._loop = None
+        self.loop = None
         owner, self.owner = self.owner, None
         if owner is not None:
             owner.streamLost(self, reason)

@@ -27,9 +27,10 @@ needed = pytest.mark.skipif(
 )
 
 PARENT = """\
-import os, socket, sys, time
+import os, signal, socket, sys
+if not os.fork():
+    signal.pause()
 listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-os.fork()
 while True:
     listening.accept()
 """
@@ -94,7 +95,7 @@ def test_narrowed(tmp_path: Path) -> None:
 
 @needed
 @pytest.mark.long
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_stopped(told: signal.Signals) -> None:
     """A bench that is stopped ends what it has started."""
     with benched("--rounds", "9", "--seconds", "9") as process:
@@ -106,6 +107,7 @@ def test_stopped(told: signal.Signals) -> None:
         assert {"wrk", "nginx"} <= set(there)
         process.send_signal(told)
         process.communicate(timeout=30)
+        assert process.returncode == 128 + told
         assert session(process.pid) == []
 
 

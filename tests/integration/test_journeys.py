@@ -31,6 +31,19 @@ RESET_BEHIND_AN_END = (
 """Rarely found, and another thing where an end closes both directions."""
 
 
+SENT_TO_ONE_THAT_IS_GONE = (
+    [
+        ("client", ("stall", 0)),
+        ("client", ("settle", 0)),
+        ("client", ("close", 0)),
+        ("backend", ("send", 1)),
+        ("backend", ("end", 0)),
+    ],
+    0,
+)
+"""The end that is still to be read, of the side whose bytes could not be sent on."""
+
+
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     # The first port that Twisted opens brings a spare descriptor along for good.
@@ -54,6 +67,7 @@ def test_whatTheyDo(pair: tuple[str, str], short: bool, certificates: Certificat
 
     @given(SCHEDULES)
     @example(RESET_BEHIND_AN_END)
+    @example(SENT_TO_ONE_THAT_IS_GONE)
     @settings(
         max_examples=20 if short else 30,
         deadline=None,
