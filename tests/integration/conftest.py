@@ -78,6 +78,15 @@ class StartTwistd(Protocol):
         """Start it and wait until so many endpoints listen."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def forkServerEnds() -> Iterator[None]:
+    """What forks daemons ends with the tests."""
+    yield
+    if Daemon.forkServer is not None:
+        Daemon.forkServer.close()
+        Daemon.forkServer = None
+
+
 @pytest.fixture
 def startTwistd(tmp_path: Path) -> Iterator[StartTwistd]:
     """Start C{twistd} with any arguments; its log has to be clean at the end."""

@@ -6,11 +6,13 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 from configured import configured
 
+from .conftest import StartTwistd
 from .daemon import LOOPBACK, Daemon, eventually, run
 from .peers import Backend, asks, echo
 
@@ -67,6 +69,12 @@ LoadBalancer.fromEndpoints(
     observers=[Told()],
 ).setServiceParent(application)
 """
+
+
+@pytest.fixture
+def startTwistd(startTwistd: StartTwistd) -> StartTwistd:
+    """Start C{twistd} afresh: applications import what they need themselves."""
+    return partial(startTwistd, afresh=True)
 
 
 def echoes(daemon: Daemon) -> None:

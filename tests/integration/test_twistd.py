@@ -29,6 +29,12 @@ from .daemon import (
 from .peers import Backend, asks, echo
 
 
+@pytest.fixture
+def startTwistd(startTwistd: StartTwistd) -> StartTwistd:
+    """Start C{twistd} afresh: it is the start that is tested here."""
+    return partial(startTwistd, afresh=True)
+
+
 class Daemonised:
     """A C{twistd} that has gone to the background, with its pidfile and log."""
 
