@@ -349,9 +349,11 @@ def test_longTroubles(looking: Looking, nameserver: NameServer):
 @pytest_twisted.inlineCallbacks
 def test_onlyUdp(looking: Looking, listens: bool, reason: str):
     """A server that cuts its answers off and has none by TCP has failed."""
-    with socket.socket(type=socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-        udp.bind(("127.0.0.1", 0))
-        tcp.bind(udp.getsockname())
+    # A port that is free for TCP is seldom taken for UDP; the other way round, it is
+    # often one of a connection that was closed a while ago.
+    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        tcp.bind(("127.0.0.1", 0))
+        udp.bind(tcp.getsockname())
         if listens:
             tcp.listen()
         heard = services(looking(udp.getsockname()))
