@@ -23,7 +23,13 @@ class Load:
     @ivar failures: What clients ran into.
     """
 
-    def __init__(self, daemon: Daemon, clients: int = 4, pause: float = 0.005) -> None:
+    def __init__(
+        self,
+        daemon: Daemon,
+        clients: int = 4,
+        pause: float = 0.005,
+        listener: int = 0,
+    ) -> None:
         """
         @param pause: Seconds between two requests of a client, which leave the
             processor to what is tested.
@@ -32,6 +38,7 @@ class Load:
         self.failures: list[BaseException] = []
         self._daemon = daemon
         self._pause = pause
+        self._listener = listener
         self._stop = Event()
         self._clients = [Thread(target=self._ask) for _ in range(clients)]
 
@@ -48,6 +55,6 @@ class Load:
     def _ask(self) -> None:
         while not self._stop.wait(self._pause):
             try:
-                self.answers.append(get(self._daemon))
+                self.answers.append(get(self._daemon, self._listener))
             except BaseException as error:
                 self.failures.append(error)

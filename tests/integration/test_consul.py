@@ -7,7 +7,7 @@ import os
 import re
 import runpy
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from threading import Condition
@@ -17,15 +17,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from twisted.internet import reactor
+from twisted.internet.task import Clock
 from twisted.internet.threads import blockingCallFromThread
-from zope.interface import implementer
+from zope.interface import directlyProvides, implementer, providedBy
 from zope.interface.verify import verifyObject
 
 import lbproxy
 from lbproxy import IDiscovery, IDiscoveryObserver
 
 from .conftest import StartTwistd, StartWith
-from .daemon import Daemon, eventually, freePort, run
+from .daemon import Daemon, eventually, freePort, run, steady
 from .inside import besideReactor
 from .load import Load
 from .peers import Backend, Pages, Web, answers
@@ -162,14 +163,13 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(EXAMPLES)}
 
 
-def balancer(startWith: StartWith, url: str, wait: int = 30) -> Daemon:
+def balancer(startWith: StartWith, url: str) -> Daemon:
     """One whose pool has what is found."""
     discovery = f"""
         [pool.web.discovery]
         kind = "python:consul_discovery.Consul"
         service = "web"
         url = "{url}"
-        wait = "{wait}s"
     """
     return startWith(pool=discovery, environment=environment())
 
@@ -215,24 +215,6 @@ def test_instances(
     times = [at for at, _ in consul.asked]
     pauses = [later - at for at, later in pairwise(times)]
     assert min(pauses) > 0.9
-
-
-def test_startsAgain(
-    startWith: StartWith,
-    serve: Callable[..., Backend],
-    catalogue: Callable[..., Catalogue],
-) -> None:
-    """A service that counts from a smaller index is asked for all, and waited for."""
-    consul = catalogue()
-    first, second = (serve(answers(name)).port for name in (b"first", b"second"))
-    consul.have(instance("a", first), index=5000)
-    daemon = balancer(startWith, consul.url, wait=1)
-    daemon.says("a@rack came")
-    eventually(lambda: consul.indexes[-1] == 5000)
-    consul.have(instance("b", second), index=7)
-    daemon.says("b@rack came, a@rack went")
-    eventually(lambda: consul.indexes[-3:] == [0, 7, 7], "7 is not waited for")
-    assert 5000 not in consul.indexes[consul.indexes.index(0, 1) :]
 
 
 def test_anotherFamily(
@@ -296,10 +278,10 @@ TROUBLES: list[tuple[Misbehaviour, str]] = [
 ]
 
 
-def untilTroubled(daemon: Daemon, before: int, said: str) -> str:
+def untilTroubled(daemon: Daemon, before: int, said: str, pool: str = "web") -> str:
     """Wait for the log to say what is wrong, after so much of it; the line."""
     pattern = re.compile(
-        "pool web: python:consul_discovery.Consul: "
+        f"pool {pool}: python:consul_discovery.Consul: "
         f".*{re.escape(said)}.*; what was found before stays\n"
     )
     found = eventually(
@@ -315,29 +297,62 @@ def untilFoundAgain(daemon: Daemon, count: int) -> None:
     )
 
 
-@pytest.mark.parametrize("at", range(0, len(TROUBLES), 4))
+POOL = """
+[[listener]]
+name = "{name}"
+listen = "tcp:0:interface=127.0.0.1"
+pool = "{name}"
+
+[pool.{name}.discovery]
+kind = "python:consul_discovery.Consul"
+service = "web"
+url = "{url}"
+"""
+
+
 def test_troubles(
-    startWith: StartWith,
+    startTwistd: StartTwistd,
     serve: Callable[..., Backend],
     catalogue: Callable[..., Catalogue],
-    at: int,
+    tmp_path: Path,
 ) -> None:
     """What is no answer takes no instance away, has one line, and is got over."""
-    consul, backend = catalogue(), serve(answers(b"first"))
-    consul.have(instance("a", backend.port))
-    daemon = balancer(startWith, consul.url)
-    daemon.says("a@rack came")
-    with Load(daemon) as load:
-        for count, (trouble, said) in enumerate(TROUBLES[at : at + 4], 1):
-            before = len(daemon.log)
+    backend = serve(answers(b"first"))
+    consuls = {f"of{at}": catalogue() for at in range(len(TROUBLES))}
+    for consul in consuls.values():
+        consul.have(instance("a", backend.port))
+    config = tmp_path / "troubles.toml"
+    config.write_text(
+        "".join(POOL.format(name=name, url=each.url) for name, each in consuls.items())
+    )
+    daemon = startTwistd(
+        "lbproxy",
+        f"--config={config}",
+        listeners=len(consuls),
+        environment=environment(),
+    )
+    for name in consuls:
+        daemon.says(f"pool {name}: a@rack came")
+    with ExitStack() as stack:
+        loads = [
+            stack.enter_context(Load(daemon, 1, pause=0.05, listener=each))
+            for each in range(len(consuls))
+        ]
+        before = len(daemon.log)
+        for consul, (trouble, _) in zip(consuls.values(), TROUBLES, strict=True):
             consul.misbehave(trouble)
-            assert len(untilTroubled(daemon, before, said)) < 250
+        for (name, consul), (_, said) in zip(consuls.items(), TROUBLES, strict=True):
+            assert len(untilTroubled(daemon, before, said, name)) < 250
             consul.have(instance("a", backend.port))
-            untilFoundAgain(daemon, count)
-        until(load, b"first")
-    assert not load.failures
-    assert set(load.answers) == {b"first"}
+        untilFoundAgain(daemon, len(consuls))
+        for load in loads:
+            until(load, b"first")
+    for load in loads:
+        assert not load.failures
+        assert set(load.answers) == {b"first"}
     assert " went" not in daemon.log
+    for name in consuls:
+        assert re.search(f"pool {name}: .* is found again", daemon.log)
 
 
 def test_unreachable(
@@ -352,7 +367,7 @@ def test_unreachable(
     consul = catalogue(port)
     consul.have(instance("a", backend.port))
     daemon.says("a@rack came")
-    with Load(daemon) as load:
+    with Load(daemon, pause=0.02) as load:
         until(load, b"first")
         before = len(daemon.log)
         consul.close()
@@ -363,31 +378,6 @@ def test_unreachable(
         until(load, b"first")
     assert not load.failures
     assert " went" not in daemon.log
-
-
-def test_silent(startWith: StartWith, catalogue: Callable[..., Catalogue]) -> None:
-    """One that takes a question and says nothing is given up, and asked again."""
-    consul = catalogue()
-    consul.misbehave(silent)
-    daemon = balancer(startWith, consul.url, wait=1)
-    daemon.says("no whole answer came within 6 s")
-    consul.have()
-    daemon.says("is found again")
-
-
-def test_pauses(startWith: StartWith, catalogue: Callable[..., Catalogue]) -> None:
-    """Each question that fails is followed by a longer pause, until one is answered."""
-    consul = catalogue()
-    consul.misbehave(sends("No cluster leader", status=500))
-    daemon = balancer(startWith, consul.url)
-    eventually(lambda: len(consul.asked) == 3)
-    consul.have()
-    daemon.says("is found again")
-    eventually(lambda: len(consul.asked) == 5)
-    times = [at for at, _ in consul.asked]
-    pauses = [later - at for at, later in pairwise(times)]
-    assert [round(each) for each in pauses] == [2, 4, 8, 1]
-    assert consul.indexes[:4] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("waits", ["for Consul", "for a while"])
@@ -418,6 +408,10 @@ class Heard:
     def __init__(self) -> None:
         self.all: list[object] = []
 
+    def untilTold(self, count: int) -> None:
+        """Wait until it was told so many times."""
+        eventually(lambda: len(self.all) == count, "nothing is told")
+
     def found(self, backends: Iterable[lbproxy.Backend], why: str = "") -> None:
         """These are all."""
         self.all.append(list(backends))
@@ -425,6 +419,95 @@ class Heard:
     def failed(self, reason: str) -> None:
         """It is not known which there are."""
         self.all.append(reason)
+
+
+class ByClock:
+    """The reactor, but for the time, which passes when a test says so."""
+
+    def __init__(self) -> None:
+        self._clock = Clock()
+        self.callLater = self._clock.callLater
+        self.seconds = self._clock.seconds
+        self.getDelayedCalls = self._clock.getDelayedCalls
+        directlyProvides(self, providedBy(reactor))
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(reactor, name)
+
+    def passes(self, seconds: float) -> None:
+        """So much time passes."""
+        blockingCallFromThread(cast(Any, reactor), self._clock.advance, seconds)
+
+
+@contextmanager
+def asking(consul: Catalogue, **options: object) -> Iterator[tuple[ByClock, Heard]]:
+    """The example asks a service, in this process; its time, and what it tells."""
+    on, observer, clock = cast(Any, reactor), Heard(), ByClock()
+    make = runpy.run_path(str(EXAMPLES / "consul_discovery.py"))["Consul"]
+    discovery = make(clock, "web", consul.url, **options)
+    blockingCallFromThread(on, discovery.start, observer)
+    try:
+        yield clock, observer
+    finally:
+        blockingCallFromThread(on, discovery.stop)
+
+
+def untilAsked(consul: Catalogue, clock: ByClock, pause: float, count: int) -> None:
+    """It is asked for the n-th time after a pause, and not before."""
+    clock.passes(pause - 1 / 64)
+    steady(lambda: len(consul.asked), 0.1)
+    assert len(consul.asked) == count - 1
+    clock.passes(1 / 64)
+    eventually(lambda: len(consul.asked) == count, "it is not asked again")
+
+
+@besideReactor
+def test_startsAgain(catalogue: Callable[..., Catalogue]) -> None:
+    """A service that counts from a smaller index is asked for all, and waited for."""
+    consul = catalogue()
+    consul.have(instance("a", 1), index=5000)
+    with asking(consul, wait="1s") as (clock, observer):
+        for count, indexes in enumerate(([5000], [0], [7], [7]), 1):
+            observer.untilTold(count)
+            untilAsked(consul, clock, 1, count + 1)
+            assert consul.indexes[count:] == indexes
+            if count == 1:
+                consul.have(instance("b", 2), index=7)
+    names = [[each.name for each in cast(Any, found)] for found in observer.all]
+    assert names == [["a@rack"], *[["b@rack"]] * 3]
+
+
+@besideReactor
+def test_silent(catalogue: Callable[..., Catalogue]) -> None:
+    """One that takes a question and says nothing is given up, and asked again."""
+    consul = catalogue()
+    consul.misbehave(silent)
+    with asking(consul, wait="1s") as (clock, observer):
+        eventually(lambda: len(consul.asked) == 1)
+        # A sixteenth of a second more than it says.
+        clock.passes(6.0625 - 1 / 64)
+        assert observer.all == []
+        clock.passes(1 / 64)
+        assert observer.all == ["no whole answer came within 6 s"]
+        consul.have()
+        untilAsked(consul, clock, 2, 2)
+        observer.untilTold(2)
+    assert observer.all[1] == []
+
+
+@besideReactor
+def test_pauses(catalogue: Callable[..., Catalogue]) -> None:
+    """Each question that fails is followed by a longer pause, until one is answered."""
+    consul = catalogue()
+    consul.misbehave(sends("No cluster leader", status=500))
+    with asking(consul) as (clock, observer):
+        for count, pause in enumerate([2, 4, 8, 16, 30, 30, 1], 1):
+            observer.untilTold(count)
+            if count == 6:
+                consul.have()
+            untilAsked(consul, clock, pause, count + 1)
+    assert observer.all == ["the status is 500"] * 6 + [[]]
+    assert consul.indexes[:7] == [0] * 7
 
 
 @pytest.mark.parametrize(
