@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 
-from .conftest import StartWith
+from .conftest import StartTwistd, StartWith
 from .daemon import eventually, freePort
 from .load import Load
 from .nameserver import NameServer, garbage
@@ -26,19 +27,15 @@ def until(load: Load, name: bytes, alone: bool = False) -> None:
     eventually(does, f"{name!r} does not answer")
 
 
-def untilAsked(nameserver: NameServer, name: str) -> None:
-    """Wait until a name is looked up once more."""
-    before = nameserver.asked(name, "A")
+def untilAsked(nameserver: NameServer, name: str, before: int) -> None:
+    """Wait until a name has been looked up more often than so many times."""
     eventually(lambda: nameserver.asked(name, "A") > before, "it is not asked again")
 
 
 def test_dns(
     startWith: StartWith, serve: Callable[..., Backend], nameserver: NameServer
 ) -> None:
-    """
-    Addresses change with the TTL, and no request fails of it; nor while the name server
-    fails, says nonsense, that there is no such name or no address, or nothing at all.
-    """
+    """Addresses change with the TTL, and no request fails of it."""
     port = freePort()
     serve(answers(b"first"), FIRST, port)
     serve(answers(b"second"), SECOND, port)
@@ -57,20 +54,79 @@ def test_dns(
         until(load, b"second")
         nameserver.answer("web.internal", "A", SECOND, ttl=1)
         until(load, b"second", alone=True)
-        for trouble in (
-            lambda: nameserver.fail("web.internal"),
-            lambda: nameserver.misbehave("web.internal", garbage),
-            lambda: nameserver.forget("web.internal"),
-            lambda: nameserver.answer("web.internal", "A"),
-            lambda: nameserver.silent("web.internal"),
-        ):
-            trouble()
-            untilAsked(nameserver, "web.internal")
-            until(load, b"second", alone=True)
         nameserver.answer("web.internal", "A", FIRST, ttl=1)
         until(load, b"first", alone=True)
     assert not load.failures
     assert set(load.answers) == {b"first", b"second"}
+
+
+POOL = """
+[[listener]]
+name = "{name}"
+listen = "tcp:0:interface=127.0.0.1"
+pool = "{name}"
+
+[pool.{name}.discovery]
+name = "{name}.internal"
+port = {port}
+resolver = "{resolver}"
+resolve-interval = "1s"
+"""
+
+TROUBLES: dict[str, Callable[[NameServer, str], None]] = {
+    "fails": NameServer.fail,
+    "nonsense": lambda nameserver, name: nameserver.misbehave(name, garbage),
+    "no-name": NameServer.forget,
+    "no-address": lambda nameserver, name: nameserver.answer(name, "A"),
+    "silent": NameServer.silent,
+}
+
+
+def test_dnsTroubles(
+    startTwistd: StartTwistd,
+    serve: Callable[..., Backend],
+    nameserver: NameServer,
+    tmp_path: Path,
+) -> None:
+    """
+    No request fails while the name server fails, says nonsense, that there is no such
+    name or no address, or nothing at all; what it says afterwards is used.
+    """
+    port = freePort()
+    serve(answers(b"first"), FIRST, port)
+    serve(answers(b"second"), SECOND, port)
+    config = tmp_path / "troubles.toml"
+    pools = (
+        POOL.format(name=each, port=port, resolver=nameserver.resolver)
+        for each in TROUBLES
+    )
+    config.write_text("".join(pools))
+    names = {trouble: f"{trouble}.internal" for trouble in TROUBLES}
+    for name in names.values():
+        nameserver.answer(name, "A", FIRST, ttl=1)
+    daemon = startTwistd("lbproxy", f"--config={config}", listeners=len(names))
+    for trouble in TROUBLES:
+        daemon.says(f"pool {trouble}: tcp:{FIRST}:{port} came")
+    with ExitStack() as stack:
+        loads = [
+            stack.enter_context(Load(daemon, 1, pause=0.02, listener=each))
+            for each in range(len(names))
+        ]
+        for load in loads:
+            until(load, b"first", alone=True)
+        for trouble, name in names.items():
+            TROUBLES[trouble](nameserver, name)
+        before = {name: nameserver.asked(name, "A") for name in names.values()}
+        for load, name in zip(loads, names.values(), strict=True):
+            untilAsked(nameserver, name, before[name])
+            until(load, b"first", alone=True)
+        for name in names.values():
+            nameserver.answer(name, "A", SECOND, ttl=1)
+        for load in loads:
+            until(load, b"second", alone=True)
+    for load in loads:
+        assert not load.failures
+        assert set(load.answers) == {b"first", b"second"}
 
 
 def test_manyAddresses(
