@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from copy import deepcopy
 from fractions import Fraction
+from functools import cache
 from math import ceil
 from random import Random
 from typing import Any
@@ -216,6 +218,18 @@ EVENTS = [
 ]
 
 
+@cache
+def pools(kind: Any, factor: Fraction) -> tuple[list[Member], Told, Told]:
+    """
+    Members, and two pools of them, of which one has bounded loads.
+
+    To build a table takes a hundred times as long as to copy it.
+    """
+    everybody = weighted([1, 2, 3, 1, 1, 5, 1])
+    bounded, free = kind(bounded_load=factor), kind()
+    return everybody, Told(bounded, everybody), Told(free, everybody)
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 6)), max_size=40),
@@ -230,8 +244,7 @@ def test_asTheDefinitionSays(
     were not tried; and it is whom the key finds without a bound, if that is below.
     """
     for kind in (Rendezvous, Maglev):
-        everybody = weighted([1, 2, 3, 1, 1, 5, 1])
-        pool, free = Told(kind(bounded_load=factor), everybody), Told(kind(), everybody)
+        everybody, pool, free = deepcopy(pools(kind, factor))
         for event, at in events:
             happen(pool, free, event, everybody, everybody[at])
             tried = [everybody[each] for each in tries]
