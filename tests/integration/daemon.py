@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Event
 from typing import ClassVar, NamedTuple, TypeVar
 
@@ -88,12 +89,29 @@ def run(
     *arguments: str,
     directory: Path,
     environment: Mapping[str, str] | None = None,
+    afresh: bool = True,
 ) -> subprocess.CompletedProcess[str]:
-    """Run C{twistd} to its end, which is expected soon."""
+    """
+    Run C{twistd} to its end, which is expected soon.
+
+    @param afresh: Nothing may be imported before.
+    """
+    command = [TWISTD, *arguments]
+    surroundings = {**os.environ, **(environment or {})}
+    server = None if afresh else Daemon.serverFor(surroundings)
+    if server is not None:
+        with TemporaryFile() as out, TemporaryFile() as err:
+            streams = out.fileno(), err.fileno()
+            forked = server.fork(command, directory, surroundings, *streams)
+            status = forked.wait(PATIENCE)
+            out.seek(0)
+            err.seek(0)
+            said = out.read().decode(), err.read().decode()
+        return subprocess.CompletedProcess(command, status, *said)
     return subprocess.run(
-        [TWISTD, *arguments],
+        command,
         cwd=directory,
-        env={**os.environ, **(environment or {})},
+        env=surroundings,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -159,7 +177,7 @@ class Daemon:
             self.process: subprocess.Popen[bytes] | Forked
             server = None
             if not (prefix or descriptors or afresh or becomesAnother):
-                server = self._forkServer(surroundings)
+                server = self.serverFor(surroundings)
             if server is not None:
                 self.process = server.fork(
                     command, directory, surroundings, out.fileno(), err.fileno()
@@ -176,7 +194,7 @@ class Daemon:
             )
 
     @classmethod
-    def _forkServer(cls, environment: Mapping[str, str]) -> ForkServer | None:
+    def serverFor(cls, environment: Mapping[str, str]) -> ForkServer | None:
         """What forks a daemon that is to have an environment, if it may be forked."""
         if sys.platform != "linux":
             return None
