@@ -10,6 +10,7 @@ from ..interfaces import IConnectionObserver
 from ..words.connection import Connection
 from ..words.escaping import oneLine, oneWord
 from .linefile import LineFile
+from .observers import OnlyEnds
 from .writer import Writer
 
 
@@ -44,7 +45,7 @@ def line(connection: Connection) -> str:
 
 
 @implementer(IConnectionObserver)
-class AccessLog:
+class AccessLog(OnlyEnds):
     """
     Writes the access log to standard output or to a file.
 
@@ -93,9 +94,6 @@ class AccessLog:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
-
-    def opened(self, connection: Connection) -> None:
-        """Do nothing: the line is written at the end."""
 
     def closed(self, connection: Connection) -> None:
         """Queue the connection's line, which the thread writes."""

@@ -12,6 +12,7 @@ from ..proxy.windows import Windows
 from ..streams.wheel import Wheel
 from ..words.connection import NORMAL_ENDS, Connection, End
 from ..words.escaping import oneLine
+from .observers import OnlyEnds
 
 _A_FEW = 3
 """How many ends of one kind are written in full within one second."""
@@ -35,7 +36,7 @@ _CLIENTS_OWN = frozenset(
 
 
 @implementer(IConnectionObserver)
-class EndsLog:
+class EndsLog(OnlyEnds):
     """
     Logs each connection that did not end normally, with all that is known.
 
@@ -48,9 +49,6 @@ class EndsLog:
 
     def __init__(self, wheel: Wheel) -> None:
         self._windows: Windows[End] = Windows(wheel, _WINDOW, _A_FEW, self._more)
-
-    def opened(self, connection: Connection) -> None:
-        """Do nothing: only ends are logged."""
 
     def closed(self, connection: Connection) -> None:
         """Log the end, unless it is a normal one."""

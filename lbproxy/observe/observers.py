@@ -13,6 +13,13 @@ from ..words.backend import Member
 from ..words.connection import Connection
 
 
+class OnlyEnds:
+    """An observer of ends, for which nothing is done when a client is accepted."""
+
+    def opened(self, connection: Connection) -> None:
+        """Do nothing; L{Observers} does not even call this."""
+
+
 @implementer(IConnectionObserver)
 class Observers:
     """
@@ -26,11 +33,14 @@ class Observers:
         self, observers: Iterable[IConnectionObserver], errors: PluginErrors
     ) -> None:
         self._observers = tuple(observers)
+        self._ofOpening = [
+            each for each in self._observers if not isinstance(each, OnlyEnds)
+        ]
         self._errors = errors
 
     def opened(self, connection: Connection) -> None:
         """Tell all observers that a client was accepted."""
-        for observer in self._observers:
+        for observer in self._ofOpening:
             try:
                 observer.opened(connection)
             except BaseException:

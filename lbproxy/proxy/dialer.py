@@ -19,9 +19,11 @@ from twisted.internet.interfaces import IAddress, IConnector
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
 
+from ..streams.carriers import SocketDial
 from ..streams.kinds import part
 from ..streams.socketkinds import BacklogFull
 from ..streams.socketoptions import tune
+from ..streams.sockets import SocketReactor
 from ..streams.stream import Stream
 from ..streams.transports import TransportStream
 from ..words.backend import Member
@@ -85,9 +87,14 @@ class BackendStream(TransportStream):
 
 
 class Attempt(ClientFactory):
-    """One attempt to connect to one place, which a L{Way} begins."""
+    """
+    One attempt to connect to one place, which a L{Way} begins.
+
+    @cvar ownsStreams: Whether it can be given a stream instead of a transport.
+    """
 
     noisy = False
+    ownsStreams = False
 
     def failed(self, reason: Failure) -> None:
         """Nothing was connected to.  May be called when the attempt is over already."""
@@ -119,6 +126,8 @@ class Dial(Attempt):
     @ivar owner: Called with the outcome; L{None} after that.
     @ivar stop: Called to end the attempt.
     """
+
+    ownsStreams = True
 
     def __init__(self, owner: DialOwner, keepalive: float) -> None:
         """
@@ -288,9 +297,15 @@ def wayOf(endpoint: Any, errors: Tells) -> Way:
 def _directTCP(reactor: Any, fields: Mapping[str, str]) -> Way:
     host, port = fields["host"], int(fields["port"])
     timeout = int(fields["timeout"]) if "timeout" in fields else None
-    local = (fields["bindAddress"], 0) if "bindAddress" in fields else None
+    address = fields.get("bindAddress")
+    local = None if address is None else (address, 0)
+    loop = reactor.loop if isinstance(reactor, SocketReactor) else None
+    # An address with a zone, and a timeout of its own, are left to Twisted.
+    isPlain = timeout is None and "%" not in host
 
     def connect(dial: Attempt) -> Callable[[], object]:
+        if loop is not None and isPlain and dial.ownsStreams:
+            return SocketDial(dial, loop, (host, port), address).stop
         connector = reactor.connectTCP(host, port, dial, timeout, local)
         return lambda: _disconnect(connector)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from itertools import count
+from typing import TYPE_CHECKING
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
@@ -11,6 +13,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 
 from ..interfaces import IConnectionObserver
+from ..streams.carriers import accepted
 from ..streams.stream import Stream
 from ..streams.transports import TransportStream
 from ..words.backend import Member
@@ -18,6 +21,9 @@ from ..words.connection import Address, Connection, End
 from .capacity import Capacity
 from .policy import Policy
 from .session import Session
+
+if TYPE_CHECKING:
+    from ..streams.socketloop import SocketLoop
 
 _IDS = count(1)
 """The source of connection ids: no two connections of a process have the same."""
@@ -55,19 +61,25 @@ class ListenerFactory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> ClientStream:
         """Make the protocol of a client that has just been accepted."""
+        client = Address(addr.host, addr.port) if isinstance(addr, _IP) else None
+        return ClientStream(self._session(client or toAddress(addr)))
+
+    def takeSocket(
+        self, opened: socket.socket, client: Address, loop: SocketLoop
+    ) -> None:
+        """Make the stream, and the session, of a client on a socket of our own."""
+        accepted(self._session(client), opened, loop)
+
+    def _session(self, client: Address) -> Session:
         policy = self.policy
         connection = Connection(
             id=next(_IDS),
             listener=self._name,
-            client=(
-                Address(addr.host, addr.port)
-                if isinstance(addr, _IP)
-                else toAddress(addr)
-            ),
+            client=client,
             local=_UNKNOWN,
             opened=policy.seconds(),
         )
-        return ClientStream(Session(policy, connection, self.sessions))
+        return Session(policy, connection, self.sessions)
 
 
 class Sessions:
@@ -91,11 +103,10 @@ class Sessions:
         self._sessions.add(session)
         self._capacity.taken()
         local = client.transport.getHost()
-        session.connection.local = (
-            Address(local.host, local.port)
-            if isinstance(local, _IP)
-            else toAddress(local)
-        )
+        if not isinstance(local, Address):
+            isIP = isinstance(local, _IP)
+            local = Address(local.host, local.port) if isIP else toAddress(local)
+        session.connection.local = local
         session.watch.streams = (client,)
         self._observer.opened(session.connection)
 

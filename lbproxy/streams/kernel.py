@@ -10,6 +10,9 @@ import termios
 _TCP_CLOSE = 7
 """TCP_CLOSE of <netinet/tcp.h>: the state of a connection that is over."""
 
+_BYTES_ACKED = 120
+"""Where C{tcpi_bytes_acked} is in C{struct tcp_info} (Linux 4.1 and later)."""
+
 _EMPTY = b"\0\0\0\0"
 
 
@@ -23,6 +26,17 @@ def undeliveredTo(descriptor: int) -> int:
     except (OSError, ValueError):
         return 0
     return int(struct.unpack("i", answer)[0])
+
+
+def wasConnected(dialled: socket.socket) -> bool:
+    """
+    Whether a TCP connection has been one: its peer has acknowledged the SYN.
+
+    Nothing that is still to be read of it is lost by this, as by C{SO_ERROR}.
+    """
+    length = _BYTES_ACKED + 8
+    info = dialled.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, length)
+    return len(info) < length or info[_BYTES_ACKED:] != bytes(8)
 
 
 def connectionIsOver(connected: socket.socket) -> bool:

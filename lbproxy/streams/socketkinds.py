@@ -19,6 +19,8 @@ from twisted.internet.error import ConnectError, ConnectionDone, getConnectError
 from twisted.python.failure import Failure
 from twisted.python.log import callWithLogger
 
+from ..words.connection import Address
+from .kernel import wasConnected
 from .socketloop import ENDS, ERR, IN, OUT, READABLE
 
 if TYPE_CHECKING:
@@ -30,8 +32,12 @@ TURN_BYTES = 512 * 1024
 _TURN_WRITES = 8
 """The most calls of C{doWrite} before others have their turn."""
 
-_BYTES_ACKED = 120
-"""Where C{tcpi_bytes_acked} is in C{struct tcp_info} (Linux 4.1 and later)."""
+
+_ACCEPTS = 64
+"""The most clients that are accepted before others have their turn."""
+
+_GONE = frozenset({errno.ECONNABORTED, errno.EPERM})
+"""Errors of C{accept(2)} about one client, who is gone or was filtered out."""
 
 
 class BacklogFull(ConnectError):
@@ -99,12 +105,23 @@ class OnLoop:
         if possible:
             loop.goOn(self)
 
-    def handOver(self, target: Target) -> socket.socket:
+    @property
+    def loop(self) -> SocketLoop:
+        """What watches the socket."""
+        loop: SocketLoop = self.reactor.loop
+        return loop
+
+    def handOver(self, target: Target) -> None:
         """Let another target have the socket, and do nothing with it any more."""
         self._watched = self._reading = self._writing = False
-        opened: socket.socket = self.socket
-        self.reactor.loop.replace(opened.fileno(), target)
-        return opened
+        self.loop.replace(self.socket.fileno(), target)
+
+    def left(self, reason: Failure) -> None:
+        """The other target has closed the socket: be lost."""
+        self.connected, self.disconnected, self.protocol = 0, 1, None
+        connector = getattr(self, "connector", None)
+        if connector is not None:
+            connector.connectionLost(reason)
 
     # Called by the loop.
 
@@ -244,16 +261,10 @@ class Dials(OnLoop):
         self._note(events)
         # What a connection that was reset has received can still be read, but not its
         # error once that was asked for: so that is asked for only if there was none.
-        if events & ERR and not self._wasConnected():
+        if events & ERR and not wasConnected(self.socket):
             self._dialFailed(self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
         else:
             self._connectDone()
-
-    def _wasConnected(self) -> bool:
-        """Whether the peer has acknowledged the SYN."""
-        length = _BYTES_ACKED + 8
-        info = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, length)
-        return len(info) < length or info[_BYTES_ACKED:] != b"\0" * 8
 
     def _dialFailed(self, number: int) -> None:
         if number == errno.EAGAIN:
@@ -321,9 +332,43 @@ class Listens:
 
 
 class TCPPort(Listens, tcp.Port):
-    """A TCP port."""
+    """
+    A TCP port.
+
+    If its factory has C{takeSocket}, as a listener's has, it is given each socket that
+    is accepted, with the client's address; there is no transport then.
+    """
 
     transport = TCPServer
+
+    def doRead(self) -> None:
+        """Accept some of the clients that wait."""
+        take = getattr(self.factory, "takeSocket", None)
+        if take is None:
+            super().doRead()
+            return
+        loop = self.reactor.loop
+        for _ in range(_ACCEPTS):
+            if not self._watched:
+                return  # One of them has closed the port.
+            try:
+                opened, name = self.socket.accept()
+            except OSError as error:
+                if error.errno in _GONE:
+                    continue
+                return
+            host = _withZone(name) if len(name) == 4 and name[3] else name[0]
+            try:
+                take(opened, Address(host, name[1]), loop)
+            except BaseException:
+                opened.close()
+                raise
+
+
+def _withZone(name: tuple[Any, ...]) -> str:
+    """The address of a client on a link, with the zone that belongs to it."""
+    numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+    return socket.getnameinfo(name, numeric)[0]
 
 
 class UNIXPort(Listens, unix.Port):

@@ -83,6 +83,7 @@ class SocketLoop:
         # Events that were taken from the kernel and not handled yet, the last first.
         self._events: list[tuple[int, int]] = []
         self._waiting: dict[Target, None] = {}
+        self._soon: list[Target] = []
         self._closing: list[socket.socket] = []
         self._inTurn = False
         self._call: Any = None
@@ -133,6 +134,13 @@ class SocketLoop:
         if not self._inTurn:
             self._wakeSoon()
 
+    def next(self, target: Target) -> None:
+        """Call a target again, in this turn if there is one, before anything else."""
+        if self._inTurn:
+            self._soon.append(target)
+        else:
+            self.goOn(target)
+
     # Called by the reactor.
 
     def fileno(self) -> int:
@@ -158,6 +166,8 @@ class SocketLoop:
             waiting, self._waiting = self._waiting, {}
             for target in waiting:
                 self._tell(target, 0)
+            while self._soon:
+                self._tell(self._soon.pop(), 0)
             if not self._events and self._epoll is not None:
                 self._events = self._epoll.poll(0, _MOST_EVENTS)[::-1]
             self._handle(until)
@@ -175,6 +185,8 @@ class SocketLoop:
                     target.socketEvent(event)
                 except BaseException:
                     self._broke(target)
+            while self._soon:
+                self._tell(self._soon.pop(), 0)
             if clock() >= until:
                 return
 

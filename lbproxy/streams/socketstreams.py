@@ -47,6 +47,10 @@ _TCP = Facts(
 _UNIX = Facts(halfCloses=True, pauses=True, tellsDeaf=True, tellsDelivery=True)
 
 
+_DONE = Failure(ConnectionDone())
+"""Why a stream is lost that was closed in good order; always the same, as Twisted's."""
+
+
 class SocketStream(BufferedStream):
     """
     One end of a connection, on a connected socket.
@@ -81,7 +85,7 @@ class SocketStream(BufferedStream):
         self.owner = owner
         self.transport = self.descriptor = transport
         self.opened: socket.socket | None = transport.socket
-        self.loop: Any = transport.reactor.loop
+        self.loop: Any = transport.loop
         isUnix = transport.socket.family == socket.AF_UNIX
         self.facts = _UNIX if isUnix else _TCP
         self.readsAll = isUnix
@@ -94,11 +98,11 @@ class SocketStream(BufferedStream):
         transport.handOver(self)
         # What has come already was announced to the transport.
         self.toTheEnd = transport.toTheEnd
-        if transport.readable:
-            self.readable = True
-            self.loop.goOn(self)
+        self.readable = transport.readable
         assert self.owner is not None
         self.owner.streamReady(self)
+        if self.readable and self.opened is not None:
+            self.loop.next(self)
 
     # Called by the loop.
 
@@ -141,7 +145,7 @@ class SocketStream(BufferedStream):
         if self._receive is not None and self._held:
             self.flow(self._receive)
         if self.readable and not self.readEnded and not self.paused:
-            self.loop.goOn(self)
+            self.loop.next(self)
 
     def _read(self) -> None:
         if self._pump is not None:
@@ -153,7 +157,7 @@ class SocketStream(BufferedStream):
             if opened is None:
                 return
             try:
-                data = opened.recv(_READ)
+                data = opened.recv(_READ, FLAGS)
             except BlockingIOError:
                 self.readable = self.toTheEnd = False
                 return
@@ -209,7 +213,7 @@ class SocketStream(BufferedStream):
         read = 0
         while self.opened is not None and not self.readEnded and read < _MOST_READ:
             try:
-                data = self.opened.recv(_READ)
+                data = self.opened.recv(_READ, FLAGS)
             except OSError:
                 return False
             if not data:
@@ -402,7 +406,7 @@ class SocketStream(BufferedStream):
         if isReset:
             self.abort()
         else:
-            self._closeSoon(Failure(ConnectionDone()), reset=False)
+            self._closeSoon(_DONE, reset=False)
         return True
 
     def giveUp(self) -> None:
@@ -456,13 +460,4 @@ class SocketStream(BufferedStream):
             owner.streamLost(self, reason)
         self.transport = None
         if transport is not None:
-            leave(transport, reason)
-
-
-def leave(transport: Any, reason: Failure) -> None:
-    """Let a transport whose socket a stream had go, as if it were lost itself."""
-    transport.connected, transport.disconnected = 0, 1
-    transport.protocol = None
-    connector = getattr(transport, "connector", None)
-    if connector is not None:
-        connector.connectionLost(reason)
+            transport.left(reason)

@@ -136,7 +136,7 @@ def pumpBetween(source: End, sink: End) -> Callable[[], None]:
 def _leave(source: End) -> None:
     """Let a stream be read by whoever does after its pump."""
     if source.opened is not None:
-        source.loop.goOn(source)
+        source.loop.next(source)
 
 
 _DONTWAIT = socket.MSG_DONTWAIT
@@ -147,6 +147,9 @@ def _splice(source: End, sink: End, pipe: Pipe) -> None:
     """Move bytes through a pipe until there are none, or one side has to wait."""
     assert source.opened is not None
     assert sink.opened is not None
+    # Only then neither call waits: the flag of splice(2) speaks of the pipe alone.
+    source.opened.setblocking(False)
+    sink.opened.setblocking(False)
     budget = 4 * TURN_BYTES
     reads, pipes = source.opened.fileno(), source.loop.pipes
     try:

@@ -28,4 +28,4 @@ def test_idle() -> None:
     assert descriptors == 2
     assert 20 < process < 200
     assert 0 < each < 50
-    assert 60 < unread < 300
+    assert 5 < unread < 100

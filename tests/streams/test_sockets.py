@@ -23,6 +23,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
+from lbproxy.streams.carriers import SocketDial
 from lbproxy.streams.sockets import SocketReactor, socketsOf
 from lbproxy.streams.stream import Stream
 from lbproxy.streams.transports import TransportStream
@@ -31,29 +32,39 @@ from .bench import Notes
 
 ANSWER = b"a whole answer"
 
+ways = pytest.mark.parametrize("way", ["directly", "by a transport"])
+
 
 class Dial(ClientFactory):
     """One dial for somebody who takes notes."""
 
     noisy = False
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: Dialled) -> None:
         self.notes = notes
 
     def buildProtocol(self, addr: object) -> TransportStream:
         return TransportStream(self.notes)
 
     def clientConnectionFailed(self, connector: object, reason: Failure) -> None:
-        self.notes.told.append("failed")
-        self.notes.reason = reason
+        self.notes.failed(reason)
 
 
 class Dialled(Notes):
     """Dials once, and takes notes of what comes at once."""
 
-    def __init__(self, sockets: SocketReactor, where: tuple[str, int]) -> None:
+    def __init__(
+        self, sockets: SocketReactor, where: tuple[str, int], way: str
+    ) -> None:
         super().__init__()
-        sockets.connectTCP(*where, Dial(self))
+        if way == "directly":
+            SocketDial(self, sockets.loop, where, None)
+        else:
+            sockets.connectTCP(*where, Dial(self))
+
+    def failed(self, reason: Failure) -> None:
+        self.told.append("failed")
+        self.reason = reason
 
     def streamReady(self, stream: Stream) -> None:
         super().streamReady(stream)
@@ -116,14 +127,16 @@ def test_which() -> None:
         socketsOf(clock, "epoll")
 
 
+@ways
 @pytest.mark.parametrize("resets", [True, False])
 @ensureDeferred
-async def test_goneBeforeAnybodyLooks(resets: bool) -> None:
+async def test_goneBeforeAnybodyLooks(resets: bool, way: str) -> None:
     """A backend that answers and is gone at once has been connected to and answered."""
     count, sockets = 400, SocketReactor(reactor)
     with socket.create_server(("127.0.0.1", 0), backlog=count) as listening:
         thread = answering(listening, count, resets)
-        dialled = [Dialled(sockets, listening.getsockname()) for _ in range(count)]
+        where = listening.getsockname()
+        dialled = [Dialled(sockets, where, way) for _ in range(count)]
         await until(dialled)
         thread.join()
     assert {each.heard for each in dialled} == {ANSWER}
@@ -134,15 +147,48 @@ async def test_goneBeforeAnybodyLooks(resets: bool) -> None:
         assert ("ended" in each.told) is not resets
 
 
+@ways
 @ensureDeferred
-async def test_refused() -> None:
+async def test_refused(way: str) -> None:
     """Where nothing listens, the dial says so."""
     sockets = SocketReactor(reactor)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         where = closed.getsockname()
-    dialled = [Dialled(sockets, where) for _ in range(3)]
+    dialled = [Dialled(sockets, where, way) for _ in range(3)]
     await until(dialled)
     for each in dialled:
         assert each.told == ["failed"]
         assert each.reason is not None
         assert each.reason.check(ConnectionRefusedError)
+
+
+@pytest.mark.parametrize(
+    ("where", "local", "words"),
+    [
+        (("127.0.0.1", 9), "192.0.2.1", "Cannot assign requested address"),
+        (("127.0.0.1", 9), "::1", "Address family"),
+        (("255.255.255.255", 9), None, ""),
+    ],
+)
+def test_cannotBeDialled(where: tuple[str, int], local: str | None, words: str) -> None:
+    """What fails at once is told at once, and nothing is left of it."""
+    sockets, notes = SocketReactor(reactor), Dialled.__new__(Dialled)
+    Notes.__init__(notes)
+    SocketDial(notes, sockets.loop, where, local)
+    assert notes.told == ["failed"]
+    assert words in str(notes.reason)
+    assert sockets.loop.fileno() == -1
+
+
+@ensureDeferred
+async def test_stoppedDial() -> None:
+    """A dial that is stopped says no more, and its socket is closed."""
+    sockets, notes = SocketReactor(reactor), Dialled.__new__(Dialled)
+    Notes.__init__(notes)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        dial = SocketDial(notes, sockets.loop, listening.getsockname(), None)
+        dial.stop()
+        dial.stop()
+        await deferLater(reactor, 0.05)
+    assert notes.told == []
+    assert sockets.loop.fileno() == -1

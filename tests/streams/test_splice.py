@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from twisted.python.failure import Failure
 
+from lbproxy.streams.carriers import Carrier
 from lbproxy.streams.pipes import Pipe, Pipes
 from lbproxy.streams.relay import Ending, Relay, join
 from lbproxy.streams.socketloop import SocketLoop
@@ -36,21 +39,6 @@ def pair(kind: str) -> tuple[socket.socket, socket.socket]:
     for each in (one, other):
         each.setblocking(False)
     return one, other
-
-
-class Carrier:
-    """A connected socket on a loop, as a transport hands it over."""
-
-    toTheEnd = readable = False
-    connected, disconnected, protocol = 1, 0, None
-
-    def __init__(self, opened: socket.socket, loop: SocketLoop) -> None:
-        self.socket = opened
-        self.reactor: Any = self
-        self.loop = loop
-
-    def handOver(self, target: Any) -> None:
-        self.loop.add(self.socket.fileno(), target)
 
 
 class Counted(Pipes):
@@ -84,7 +72,7 @@ class Joined:
 
     def stream(self, kind: str) -> socket.socket:
         near, far = pair(kind)
-        stream = SocketStream(self, Carrier(near, self.loop))
+        stream = SocketStream(self, Carrier(near, self.loop, 0))
         self.streams.append(stream)
         stream.begin()
         return far
@@ -158,6 +146,32 @@ def test_message(joined: Joined) -> None:
     assert joined.moved(BULK) == BULK
     assert joined.moved(b"another one") == b"another one"
     assert joined.pipes.used == 0
+
+
+def test_systemCalls(joined: Joined) -> None:
+    """A message costs one read, one send and one look at what has happened."""
+    calls: Counter[str] = Counter()
+
+    def count(frame: object, event: str, argument: Any) -> None:
+        if event == "c_call":
+            calls[argument.__name__] += 1
+
+    joined.moved(b"hello")
+    joined.backend.send(b"a message")
+    sys.setprofile(count)
+    try:
+        joined.loop.doRead()
+    finally:
+        sys.setprofile(None)
+    known = {"recv", "recv_into", "send", "poll", "splice", "register", "modify"}
+    # More may follow a short read of a UNIX socket without another edge.
+    reads = 1 if joined.kind == "tcp" else 2
+    assert {name: calls[name] for name in known & calls.keys()} == {
+        "recv_into": reads,
+        "send": 1,
+        "poll": 1,
+    }
+    assert joined.client.recv(100) == b"a message"
 
 
 def test_clientThatReadsLater(joined: Joined) -> None:
