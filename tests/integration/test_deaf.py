@@ -53,8 +53,9 @@ def test_backendThatListensNoMore(
     stays = Event()
 
     def listensNoMore(connected: socket.socket) -> None:
-        connected.sendall(b"enough")
+        # In this order: behind a full buffer nobody would hear of it.
         connected.shutdown(socket.SHUT_RD)
+        connected.sendall(b"enough")
         stays.wait(PATIENCE)
 
     other = {"half-close-timeout": "idle-timeout", "idle-timeout": "half-close-timeout"}

@@ -155,6 +155,7 @@ def test_twistdLogCannotBeBegunAnew(serve: Callable[..., Backend]) -> None:
         daemon = Daemon(["--uid=nobody", "lbproxy", *options], directory)
         stack.callback(daemon.stop)
         (address,) = daemon.untilListening(1).addresses
+        cutOff(address)  # It follows its log once it has begun to serve.
         path.rename(moved)
 
         def complaints() -> int:
