@@ -20,6 +20,7 @@ from twisted.internet import reactor
 from twisted.internet.main import CONNECTION_DONE
 
 from lbproxy import End
+from lbproxy.streams.socketstreams import SocketStream
 
 from .conftest import StartWith
 from .daemon import PATIENCE, eventually, steady
@@ -89,7 +90,7 @@ class Lacking:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def send(self, data: bytes, flags: int) -> int:
+    def send(self, data: bytes, flags: int = 0) -> int:
         """Send, if it is not the one that fails."""
         self._good -= 1
         if self._good == -1:
@@ -117,7 +118,11 @@ def test_noHole(serve: Callable[..., Backend], short: str, where: str) -> None:
         client = inside.connect()
         assert asks(client, b"!") == b"!"
         backend = cast(Any, inside.backend())
-        lacking = backend.opened = Lacking(backend.opened, 2)
+        holds, name = backend.descriptor, "socket"
+        if isinstance(backend, SocketStream):
+            holds, name = backend, "opened"
+        lacking = Lacking(getattr(holds, name), 2)
+        setattr(holds, name, lacking)
         # What moves bytes directly is bound to the socket that was there before.
         inside.call(cast(Any, inside.session().client).flow, backend.write)
         sending = Thread(target=sendsAll, args=(client,))
