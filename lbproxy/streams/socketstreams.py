@@ -4,8 +4,8 @@ A stream on a socket of a L{SocketLoop}: no transport is between the socket and 
 What is written is sent at once.  Only what the kernel does not take is kept, and then
 the producer is paused.
 
-Each step of the way calls as few functions as it can, so that this module is longer than
-others.
+Each step of the way calls as few functions as it can, so that this module is longer
+than others.
 """
 
 from __future__ import annotations
