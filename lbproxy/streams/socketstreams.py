@@ -279,7 +279,8 @@ class SocketStream(BufferedStream):
             self._producer.resumeProducing()
 
     def pauseProducer(self) -> None:
-        if self._producer is not None and not self._producerPaused:
+        """Have the producer wait until all is sent."""
+        if self._producer is not None:
             self._producerPaused = True
             self._producer.pauseProducing()
 
@@ -308,7 +309,7 @@ class SocketStream(BufferedStream):
         self._producerPaused = False
         if type(producer) is SocketStream:
             producer._sink = self
-        if self.unsent:
+        if self.unsent or self.pipe is not None:
             self.pauseProducer()
 
     def unregisterProducer(self) -> None:

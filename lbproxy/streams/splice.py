@@ -82,6 +82,10 @@ def pumpBetween(source: End, sink: End) -> Callable[[], None]:
 
     def pump() -> None:
         nonlocal full
+        if sink.unsent or sink.pipe is not None:
+            # What was written before goes first, whoever has resumed the source.
+            sink.pauseProducer()
+            return
         budget = TURN_BYTES
         while not source.paused and not source.readEnded:
             if full >= _BULK:

@@ -202,6 +202,17 @@ def test_clientThatReadsLater(joined: Joined) -> None:
     assert joined.pipes.used == 0
 
 
+def test_writtenBefore(joined: Joined) -> None:
+    """What waits to be sent goes first, even if the other side is resumed meanwhile."""
+    client, backend = joined.streams
+    client.write(BULK)
+    assert client.unsent
+    backend.resumeProducing()
+    assert joined.moved(b"the last", reads=False) == b""
+    got = joined.moved(b"")
+    assert got == BULK + b"the last"
+
+
 def test_clientThatIsGone(joined: Joined) -> None:
     """A pipe that nobody will empty is closed."""
     joined.moved(BULK[: 4 << 20])
