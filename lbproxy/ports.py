@@ -233,13 +233,26 @@ class AcceptGate:
         """
         Accept the next client.
 
+        @return: Its socket and its address.
+        @raise BlockingIOError: If there is none, or no capacity for one.
+        """
+        descriptor, name = self._accept()
+        like = self._listening
+        return socket.socket(like.family, like.type, like.proto, descriptor), name
+
+    def _accept(self) -> tuple[int, Any]:
+        """
+        Accept the next client, as the method of a socket does that has this name.
+
+        @return: Its descriptor and its address.
         @raise BlockingIOError: If there is none, or no capacity for one.
         """
         # A plugin may have closed the port for an earlier client of the batch.
         # Twisted's loop over the batch does not notice that.
         if not self._capacity.paused and self._listening.fileno() >= 0:
             try:
-                return self._listening.accept()
+                accepted: tuple[int, Any] = self._listening._accept()  # type: ignore[attr-defined]
+                return accepted
             except OSError as error:
                 if error.errno not in SHORTAGES:
                     raise

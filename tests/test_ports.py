@@ -137,10 +137,11 @@ class Failing(socket.socket):
         super().__init__()
         self.number = number
 
-    def accept(self):
+    def _accept(self):
         raise OSError(self.number, os.strerror(self.number))
 
 
+@pytest.mark.parametrize("method", ["accept", "_accept"])
 @pytest.mark.parametrize(
     ("number", "paused"),
     [
@@ -151,14 +152,14 @@ class Failing(socket.socket):
         (errno.ECONNABORTED, False),
     ],
 )
-def test_accepting(logged, number: int, paused: bool) -> None:
+def test_accepting(logged, number: int, paused: bool, method: str) -> None:
     """An accept that fails for a shortage pauses; one of whose client left does not."""
     capacity = Capacity(Wheel(ClockAlarm(Clock())), 5)
     listening = Listening(number)
     with listening.socket:
         gateAccept(listening, capacity)
         with pytest.raises(BlockingIOError if paused else ConnectionAbortedError):
-            listening.socket.accept()
+            getattr(listening.socket, method)()
     assert capacity.paused is paused
     assert len(logged) == paused
 

@@ -191,25 +191,21 @@ class Rotation:
                     passedOver.append(entry)
             else:
                 chosen = turn.member
-                turn.at = self._after(at, turn.stride)
-                heapreplace(due, (turn.at, serial, turn))
+                if at > self._time:
+                    self._time = at
+                following = at + turn.stride
+                if following < self._time:
+                    # A member that one or two retries passed over is late by less
+                    # than a stride, and its next turn stays where it was.  One that
+                    # is later than that was away.  The turns that it missed are
+                    # dropped, or it would get all of them in one burst.
+                    following = self._time + turn.stride
+                turn.at = following
+                heapreplace(due, (following, serial, turn))
                 break
         for entry in passedOver:
             heappush(due, entry)
         return chosen
-
-    def _after(self, at: int, stride: int) -> int:
-        """
-        Take a turn that was due at C{at}, and return when the member's next one
-        is due.
-        """
-        self._time = max(self._time, at)
-        following = at + stride
-        # A member that one or two retries passed over is late by less than a
-        # stride, and its next turn stays where it was.  A member that is later
-        # than that was away.  The turns that it missed are dropped, or it would
-        # get all of them in one burst.
-        return following if following >= self._time else self._time + stride
 
     def _join(self) -> None:
         """Set the first turns of the new members."""

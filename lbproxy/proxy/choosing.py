@@ -71,27 +71,20 @@ class Choosing:
         "state",
     )
 
-    def __init__(
-        self,
-        policy: Policy,
-        destination: Destination,
-        connection: Connection,
-        watch: Watch,
-    ) -> None:
-        self.state = State.NEW
-        self._policy = policy
-        self._destination = destination
-        self._connection = connection
-        self._watch = watch
-        self._candidates: ICandidates | None = None
-        self._tried: tuple[Member, ...] = ()
-        self._stalePicks = 0
-        self._place: Place | None = None
-        self._queuedUntil = 0.0
-        self._lease: Lease | None = None
-        self._wait: Cancellable | None = None
-        self._next: tuple[Callable[[Any], None], object] | None = None
-        self._stepping = False
+    state: State
+    _candidates: ICandidates | None
+    _connection: Connection
+    _destination: Destination
+    _lease: Lease | None
+    _next: tuple[Callable[[Any], None], object] | None
+    _place: Place | None
+    _policy: Policy
+    _queuedUntil: float
+    _stalePicks: int
+    _stepping: bool
+    _tried: tuple[Member, ...]
+    _wait: Cancellable | None
+    _watch: Watch
 
     @property
     def member(self) -> Member | None:

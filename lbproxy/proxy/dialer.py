@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -19,8 +19,8 @@ from twisted.internet.interfaces import IAddress, IConnector
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
 
-from ..streams.carriers import SocketDial
 from ..streams.kinds import part
+from ..streams.socketdials import DialOwner, SocketDial
 from ..streams.socketkinds import BacklogFull
 from ..streams.socketoptions import tune
 from ..streams.sockets import SocketReactor
@@ -33,6 +33,9 @@ from ..words.units import moreThanNone
 from ..words.values import wholeNumber
 from .capacity import SHORTAGES
 from .pluginerrors import PluginErrors
+
+if TYPE_CHECKING:
+    from ..streams.socketloop import SocketLoop
 
 
 @frozen
@@ -72,29 +75,14 @@ class DialTimeout(Exception):
     """A backend did not accept in time."""
 
 
-class DialOwner(Protocol):
-    """The owner of a dial, called with its outcome: an exchange."""
-
-    def dialled(self, backend: Stream) -> None:
-        """The backend is connected, and can be read and written."""
-
-    def dialFailed(self, reason: Failure) -> None:
-        """The backend could not be connected to."""
-
-
 class BackendStream(TransportStream):
     """The protocol on a backend's transport."""
 
 
 class Attempt(ClientFactory):
-    """
-    One attempt to connect to one place, which a L{Way} begins.
-
-    @cvar ownsStreams: Whether it can be given a stream instead of a transport.
-    """
+    """One attempt to connect to one place, which a L{Way} begins."""
 
     noisy = False
-    ownsStreams = False
 
     def failed(self, reason: Failure) -> None:
         """Nothing was connected to.  May be called when the attempt is over already."""
@@ -126,8 +114,6 @@ class Dial(Attempt):
     @ivar owner: Called with the outcome; L{None} after that.
     @ivar stop: Called to end the attempt.
     """
-
-    ownsStreams = True
 
     def __init__(self, owner: DialOwner, keepalive: float) -> None:
         """
@@ -190,15 +176,36 @@ class Dial(Attempt):
             owner.dialFailed(reason)
 
 
-Way = Callable[[Attempt], Callable[[], object] | None]
-"""Begins an attempt to connect to one backend; what it returns stops it."""
-
-
 class Tells(Protocol):
     """Logs what plugins raise, as L{PluginErrors} does."""
 
     def tell(self, plugin: object, failure: Failure, doing: str) -> None:
         """Log one failure; see L{PluginErrors.tell}."""
+
+
+Way = Callable[[Attempt], Callable[[], object] | None]
+"""Begins an attempt to connect to one backend; what it returns stops it."""
+
+
+@frozen
+class SocketWay:
+    """
+    The way to a TCP address, which can be dialled without a transport as well.
+
+    @ivar loop: Watches the sockets.
+    @ivar where: An IP address and a port.
+    @ivar local: The IP address to connect from, if not any.
+    @ivar connect: The way with a transport.
+    """
+
+    loop: SocketLoop
+    where: tuple[str, int]
+    local: str | None
+    connect: Way
+
+    def __call__(self, attempt: Attempt) -> Callable[[], object] | None:
+        """Begin an attempt that is given a transport."""
+        return self.connect(attempt)
 
 
 class Dialer:
@@ -214,7 +221,7 @@ class Dialer:
 
     def dial(
         self, member: Member, timeout: float, keepalive: float, owner: DialOwner
-    ) -> Dial:
+    ) -> Dial | SocketDial:
         """
         Begin to connect to a member.
 
@@ -223,18 +230,18 @@ class Dialer:
         @param owner: Called with the outcome, now or later.
         @return: The dial, which can be cancelled.
         """
-        dial = Dial(owner, keepalive)
         way = member.way
         if way is None:
             try:
-                way = wayTo(
+                way = member.way = wayTo(
                     self._reactor, member.backend.endpoint, timeout, self._errors
                 )
-                member.way = way
             except BaseException:
                 # The configuration is checked, but a router may name any backend.
-                owner.dialFailed(Failure())
-                return dial
+                way = _impossible(Failure())
+        if type(way) is SocketWay:
+            return SocketDial(owner, way.loop, way.where, way.local, keepalive)
+        dial = Dial(owner, keepalive)
         try:
             stop = way(dial)
         except BaseException:
@@ -244,6 +251,11 @@ class Dialer:
             if dial.owner is not None:
                 dial.stop = stop
         return dial
+
+
+def _impossible(reason: Failure) -> Way:
+    """The way to nowhere."""
+    return lambda attempt: attempt.failed(reason)
 
 
 def wayTo(
@@ -299,16 +311,14 @@ def _directTCP(reactor: Any, fields: Mapping[str, str]) -> Way:
     timeout = int(fields["timeout"]) if "timeout" in fields else None
     address = fields.get("bindAddress")
     local = None if address is None else (address, 0)
-    loop = reactor.loop if isinstance(reactor, SocketReactor) else None
-    # An address with a zone, and a timeout of its own, are left to Twisted.
-    isPlain = timeout is None and "%" not in host
 
     def connect(dial: Attempt) -> Callable[[], object]:
-        if loop is not None and isPlain and dial.ownsStreams:
-            return SocketDial(dial, loop, (host, port), address).stop
         connector = reactor.connectTCP(host, port, dial, timeout, local)
         return lambda: _disconnect(connector)
 
+    # An address with a zone, and a timeout of its own, are left to Twisted.
+    if isinstance(reactor, SocketReactor) and timeout is None and "%" not in host:
+        return SocketWay(reactor.loop, (host, port), address, connect)
     return connect
 
 

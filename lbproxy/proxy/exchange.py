@@ -85,7 +85,17 @@ class Exchange(Choosing):
         watch: Watch,
         owner: ExchangeOwner,
     ) -> None:
-        super().__init__(policy, destination, connection, watch)
+        # What Choosing does, without a call.
+        self.state = State.NEW
+        self._policy = policy
+        self._destination = destination
+        self._connection = connection
+        self._watch = watch
+        self._candidates = self._place = self._lease = self._wait = self._next = None
+        self._tried = ()
+        self._stalePicks = 0
+        self._queuedUntil = 0.0
+        self._stepping = False
         self.backend: Stream | None = None
         self._client = client
         self._owner: ExchangeOwner | None = owner
@@ -251,12 +261,12 @@ class Exchange(Choosing):
                 how, detail = Mode.RESETTING, resetDetail(reason)
                 if isMistake(reason):
                     end, detail = End.INTERNAL_ERROR, pluginTrouble(reason)
+            if how is Mode.FINISHING:
+                backend.finish(self._watch)
             owner.exchangeClosing(end, detail, how)
             if backend.mode is Mode.LOST:
                 self._over()
-            elif how is Mode.FINISHING:
-                backend.finish(self._watch)
-            else:
+            elif how is not Mode.FINISHING:
                 backend.reset(self._watch)
         except BaseException:
             owner.exchangeFailed(Failure())

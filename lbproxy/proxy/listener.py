@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 
 from ..interfaces import IConnectionObserver
-from ..streams.carriers import accepted
+from ..streams.socketstreams import SocketStream
 from ..streams.stream import Stream
 from ..streams.transports import TransportStream
 from ..words.backend import Member
@@ -23,6 +22,8 @@ from .policy import Policy
 from .session import Session
 
 if TYPE_CHECKING:
+    from socket import SocketType
+
     from ..streams.socketloop import SocketLoop
 
 _IDS = count(1)
@@ -62,24 +63,26 @@ class ListenerFactory(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> ClientStream:
         """Make the protocol of a client that has just been accepted."""
         client = Address(addr.host, addr.port) if isinstance(addr, _IP) else None
-        return ClientStream(self._session(client or toAddress(addr)))
-
-    def takeSocket(
-        self, opened: socket.socket, client: Address, loop: SocketLoop
-    ) -> None:
-        """Make the stream, and the session, of a client on a socket of our own."""
-        accepted(self._session(client), opened, loop)
-
-    def _session(self, client: Address) -> Session:
         policy = self.policy
         connection = Connection(
-            id=next(_IDS),
-            listener=self._name,
-            client=client,
-            local=_UNKNOWN,
-            opened=policy.seconds(),
+            next(_IDS),
+            self._name,
+            client or toAddress(addr),
+            _UNKNOWN,
+            policy.seconds(),
         )
-        return Session(policy, connection, self.sessions)
+        return ClientStream(Session(policy, connection, self.sessions))
+
+    def takeSocket(
+        self, opened: SocketType, loop: SocketLoop, client: Address, local: Address
+    ) -> None:
+        """Make the stream, and the session, of a client on a socket of our own."""
+        policy = self.policy
+        connection = Connection(next(_IDS), self._name, client, local, policy.seconds())
+        session = Session(policy, connection, self.sessions)
+        stream = SocketStream(session, opened, loop)
+        loop.add(opened.fileno(), stream)
+        session.streamReady(stream)
 
 
 class Sessions:
@@ -102,11 +105,11 @@ class Sessions:
         """A client is connected: count the session and call the observer."""
         self._sessions.add(session)
         self._capacity.taken()
-        local = client.transport.getHost()
-        if not isinstance(local, Address):
+        if session.connection.local is _UNKNOWN:
+            local = client.transport.getHost()
             isIP = isinstance(local, _IP)
             local = Address(local.host, local.port) if isIP else toAddress(local)
-        session.connection.local = local
+            session.connection.local = local
         session.watch.streams = (client,)
         self._observer.opened(session.connection)
 

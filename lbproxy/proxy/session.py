@@ -191,11 +191,18 @@ class Session:
             self.connection.detail = detail
         self.state = SESSION[self.state][State.CLOSING]
         self.client.owner = self
+        gone = False
         if how is Mode.FINISHING:
-            self.client.finish(self.watch)
+            gone = self.client.finish(self.watch)
         else:
             self.client.reset(self.watch)
-        if self.state is State.CLOSING:
+        exchange = self._exchange
+        backend = None if exchange is None else exchange.backend
+        if gone and exchange is None:
+            self._over()
+        elif gone and (backend is None or backend.mode is Mode.LOST):
+            return  # The exchange is over in a moment.
+        elif self.state is State.CLOSING:
             soon = how is not Mode.FINISHING
             self.watch.closing(self._policy.rows[State.CLOSING], soon)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .stream import (
     HOLD_LIMIT,
@@ -23,24 +23,27 @@ class BufferedStream:
     @ivar writeClosed: Whether the end of the stream has been given to the kernel.
     """
 
-    transport: Any = None
-    descriptor: Any = None
-    owner: StreamOwner | None = None
-    facts = Facts()
-    mode = Mode.OPEN
-    readEnded = False
-    endAsked = False
-    writeClosed = False
-    deaf = False
-    paused = False
-    received = 0
-    accepted = 0
-    _closer: Closer | None = None
-    _held: bytes | bytearray = b""
-    _receive: Callable[[bytes], object] | None = None
-    _discards = False
-    _overrun = False
-    _fed = False
+    transport: Any
+    owner: StreamOwner | None
+    facts: Facts
+    mode: Mode
+    readEnded: bool
+    endAsked: bool
+    writeClosed: bool
+    deaf: bool
+    paused: bool
+    received: int
+    accepted: int
+    _closer: Closer | None
+    _held: bytes | bytearray
+    _receive: Callable[[bytes], object] | None
+    _discards: bool
+    _overrun: bool
+    _fed: bool
+
+    if not TYPE_CHECKING:
+        # Subclasses may have slots; mypy would look for all of them here.
+        __slots__ = ()
 
     # Subclasses do this, each in the way that costs least for what carries it.
 
@@ -84,7 +87,7 @@ class BufferedStream:
         """As L{Stream<lbproxy.streams.stream.Stream.end>} has it."""
         raise NotImplementedError
 
-    def finish(self, closer: Closer) -> None:
+    def finish(self, closer: Closer) -> bool:
         """As L{Stream<lbproxy.streams.stream.Stream.finish>} has it."""
         raise NotImplementedError
 

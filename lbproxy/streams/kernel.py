@@ -28,7 +28,7 @@ def undeliveredTo(descriptor: int) -> int:
     return int(struct.unpack("i", answer)[0])
 
 
-def wasConnected(dialled: socket.socket) -> bool:
+def wasConnected(dialled: socket.SocketType) -> bool:
     """
     Whether a TCP connection has been one: its peer has acknowledged the SYN.
 
@@ -39,7 +39,7 @@ def wasConnected(dialled: socket.socket) -> bool:
     return len(info) < length or info[_BYTES_ACKED:] != bytes(8)
 
 
-def connectionIsOver(connected: socket.socket) -> bool:
+def connectionIsOver(connected: socket.SocketType) -> bool:
     """Whether a TCP connection was reset: the first byte of tcp_info is its state."""
     try:
         info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)

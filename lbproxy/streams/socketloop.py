@@ -32,6 +32,12 @@ ENDS: int = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 READABLE: int = IN | select.EPOLLPRI | ENDS
 """Events after which there is something to read."""
 
+UNCERTAIN: int = select.EPOLLPRI | select.EPOLLHUP | select.EPOLLERR
+"""
+Events after which a read that does not fill its buffer may not have been the last one
+before the end of the stream.
+"""
+
 # Urgent data splits what a read finds, so that its arrival is an edge of its own.
 EDGES: int = READABLE | OUT | select.EPOLLET
 """What a connected socket is registered for."""
@@ -84,7 +90,7 @@ class SocketLoop:
         self._events: list[tuple[int, int]] = []
         self._waiting: dict[Target, None] = {}
         self._soon: list[Target] = []
-        self._closing: list[socket.socket] = []
+        self._closing: list[socket.SocketType] = []
         self._inTurn = False
         self._call: Any = None
         self.pipes = Pipes()
@@ -111,7 +117,7 @@ class SocketLoop:
         before, self._targets[descriptor] = self._targets[descriptor], target
         self._waiting.pop(before, None)
 
-    def close(self, opened: socket.socket, target: Target) -> None:
+    def close(self, opened: socket.SocketType, target: Target) -> None:
         """
         Watch a socket no longer, and close it.
 

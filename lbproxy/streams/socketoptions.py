@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from functools import cache
 from typing import Any
 
 _PROBES = 3
@@ -26,29 +27,38 @@ def tune(transport: Any, keepalive: float) -> None:
     """
     # The socket of a port may be an object that stands for one.
     handle: Any = getattr(transport, "socket", None)
-    if getattr(handle, "family", None) not in (socket.AF_INET, socket.AF_INET6):
-        return
+    if getattr(handle, "family", None) in (socket.AF_INET, socket.AF_INET6):
+        tuneSocket(handle, keepalive)
+
+
+def tuneSocket(opened: socket.SocketType, keepalive: float) -> None:
+    """
+    Do the same to a TCP socket.
+
+    @param keepalive: Seconds; see L{tune}.
+    """
     try:
-        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if keepalive:
-            _keepAlive(handle, keepalive)
-        else:
-            # The socket of a port that reload has kept may have it on.
-            handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
+        for level, name, value in _options(keepalive):
+            opened.setsockopt(level, name, value)
     except OSError:
         # The peer is gone already; reading will report that.
         return
 
 
-def _keepAlive(handle: Any, seconds: float) -> None:
-    idle = max(1, round(seconds / 2))
-    interval = max(1, round(seconds / 2 / _PROBES))
-    handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (
-        ("TCP_KEEPIDLE", idle),
-        ("TCP_KEEPINTVL", interval),
-        ("TCP_KEEPCNT", _PROBES),
-    ):
-        option = getattr(socket, name, None)
-        if option is not None:
-            handle.setsockopt(socket.IPPROTO_TCP, option, value)
+@cache
+def _options(keepalive: float) -> tuple[tuple[int, int, int], ...]:
+    """The options to set, each with its level and its value."""
+    options = {
+        "TCP_NODELAY": 1,
+        "TCP_KEEPIDLE": max(1, round(keepalive / 2)),
+        "TCP_KEEPINTVL": max(1, round(keepalive / 2 / _PROBES)),
+        "TCP_KEEPCNT": _PROBES,
+    }
+    if not keepalive:
+        options = {"TCP_NODELAY": 1}
+    known = ((getattr(socket, name, None), value) for name, value in options.items())
+    return (
+        # The socket of a port that reload has kept may have it on.
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(keepalive > 0)),
+        *((socket.IPPROTO_TCP, name, value) for name, value in known if name),
+    )

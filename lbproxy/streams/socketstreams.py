@@ -22,16 +22,16 @@ from twisted.python.failure import Failure
 
 from .buffered import BufferedStream
 from .kernel import connectionIsOver, undeliveredTo
-from .pipes import Pipe
 from .socketkinds import TURN_BYTES
-from .socketloop import ENDS, ERR, IN, OUT, READABLE
-from .splice import FLAGS, LATER, drain, pumpBetween
+from .socketloop import ENDS, ERR, IN, OUT, READABLE, UNCERTAIN
+from .splice import BUFFER, FLAGS, LATER, SHARED, drain, pumpBetween
 from .stream import Closer, Facts, GivenUp, Mode, StreamOwner
 
 if TYPE_CHECKING:
-    pass
+    from .pipes import Pipe
+    from .socketkinds import OnLoop
+    from .socketloop import SocketLoop
 
-_READ = 65536
 _MOST_READ = 64 << 20
 """Most bytes to read of a socket that is lost: more than a kernel keeps for it."""
 
@@ -43,6 +43,12 @@ means that the peer had ended its stream before, or does not read.
 
 _UNREAD = frozenset({Mode.RESETTING, Mode.ABORTED, Mode.LOST})
 """The modes in which nothing is read."""
+
+_TO_THE_END = READABLE & ~IN
+_WRITABLE = OUT | ENDS
+_PEEK = FLAGS | socket.MSG_PEEK
+_DISCARD = FLAGS | socket.MSG_TRUNC
+"""With this TCP drops what is read instead of copying it (tcp(7))."""
 
 _TCP = Facts(
     halfCloses=True, resets=True, pauses=True, tellsDeaf=True, tellsDelivery=True
@@ -58,76 +64,131 @@ class SocketStream(BufferedStream):
     """
     One end of a connection, on a connected socket.
 
-    @ivar descriptor: The transport that the socket was made for, as long as it is open.
+    What arrives while it is held stays in the kernel, until an end of it is announced.
+
+    @ivar opened: The socket, as long as it is open.
+    @ivar transport: The transport that the socket was made for; L{None} if there was
+        none, or it is lost.
     @ivar sent: How many bytes the kernel has taken.
     @ivar taken: How many of these are known to be delivered.
     @ivar pipe: What it has still to send, before L{unsent}, if that is in a pipe.
+    @ivar readable: Whether something to read was announced, and no read has found that
+        there is no more.
+    @ivar toTheEnd: Whether an end, an error or urgent data was announced: then what
+        came before it has been read only when a read has found nothing.
+    @ivar endFollows: Whether the end of the peer's stream was announced, and nothing
+        else was: then it follows what a read does not fill its buffer with.
     """
 
-    sent = 0
-    taken = 0
-    readable = False
-    writable = True
-    # An end, an error or urgent data was announced: what came before it has been read
-    # only when a read has found nothing.
-    toTheEnd = False
-    # A failed send has cleared the socket's error: what looks like an end of stream is
-    # the end of what came before the reset.
-    _dead = False
-    _producer: Any = None
-    _producerPaused = False
-    _reason: Failure | None = None
-    _sink: SocketStream | None = None
-    _pump: Callable[[], None] | None = None
-    pipe: Pipe | None = None
+    # one for each end of each connection
+    __slots__ = (
+        "_closer",
+        "_dead",
+        "_discards",
+        "_fed",
+        "_held",
+        "_overrun",
+        "_producer",
+        "_producerPaused",
+        "_pump",
+        "_reason",
+        "_receive",
+        "_sink",
+        "accepted",
+        "deaf",
+        "endAsked",
+        "endFollows",
+        "facts",
+        "loop",
+        "mode",
+        "opened",
+        "owner",
+        "paused",
+        "pipe",
+        "readEnded",
+        "readable",
+        "readsAll",
+        "received",
+        "sent",
+        "taken",
+        "toTheEnd",
+        "transport",
+        "unsent",
+        "writable",
+        "writeClosed",
+    )
 
-    def __init__(self, owner: StreamOwner, transport: Any) -> None:
+    def __init__(
+        self,
+        owner: StreamOwner | None,
+        opened: socket.SocketType,
+        loop: SocketLoop,
+        transport: OnLoop | None = None,
+    ) -> None:
         """
-        @param transport: Of this socket, on a loop; it is told of nothing any more.
+        @param opened: Connected; it is this stream's from now on.
+        @param loop: Watches it; whoever makes a stream has it call the stream.
+        @param transport: Of this socket, on that loop; it is told of nothing any more.
         """
         self.owner = owner
-        self.transport = self.descriptor = transport
-        self.opened: socket.socket | None = transport.socket
-        self.loop: Any = transport.loop
-        isUnix = transport.socket.family == socket.AF_UNIX
+        self.opened: socket.SocketType | None = opened
+        self.loop: Any = loop
+        self.transport = transport
+        self.readsAll = isUnix = opened.family == socket.AF_UNIX
         self.facts = _UNIX if isUnix else _TCP
-        self.readsAll = isUnix
+        self.mode = Mode.OPEN
+        self.readEnded = self.endAsked = self.writeClosed = False
+        self.deaf = self.paused = self.readable = False
+        self.toTheEnd = self.endFollows = False
+        self.writable = True
+        self.received = self.accepted = self.sent = self.taken = 0
+        self.pipe: Pipe | None = None
         # Not bytes: a connection that is idle has nothing to be sent.
-        self.unsent = b""
+        self.unsent = self._held = b""
+        self._closer: Closer | None = None
+        self._receive: Callable[[bytes], object] | None = None
+        self._discards = self._overrun = self._fed = False
+        # A failed send has cleared the socket's error: what looks like an end of
+        # stream is the end of what came before the reset.
+        self._dead = False
+        self._producer: Any = None
+        self._producerPaused = False
+        self._reason: Failure | None = None
+        self._sink: SocketStream | None = None
+        self._pump: Callable[[], None] | None = None
 
-    def begin(self) -> None:
-        """Take the socket over, and tell the owner that it can be used."""
-        transport = self.descriptor
-        transport.handOver(self)
-        # What has come already was announced to the transport.
-        self.toTheEnd = transport.toTheEnd
-        self.readable = transport.readable
-        assert self.owner is not None
-        self.owner.streamReady(self)
-        if self.readable and self.opened is not None:
-            self.loop.next(self)
+    @property
+    def descriptor(self) -> OnLoop | None:
+        """What has the socket, for its options."""
+        transport: OnLoop | None = self.transport
+        return transport
 
     # Called by the loop.
 
     def socketEvent(self, events: int) -> None:
         """Send what is left, read what has come, or report that it is gone."""
-        if self._reason is not None:
-            self._lose(self._reason)
-            return
         if self.opened is None:
+            if self._reason is not None:
+                self._lose(self._reason)
             return
         if events & READABLE:
             self.readable = True
-            if events & READABLE != IN:
+            if events & _TO_THE_END:
                 self.toTheEnd = True
-        if events & (OUT | ENDS):
+                self.endFollows = not (events & UNCERTAIN or self.readsAll)
+        if events & _WRITABLE:
             self.writable = True
             if self.unsent or self.pipe is not None:
                 self._flush()
-        if events & ERR and (self.paused or self.readEnded):
-            self._brokeUnread()
-        elif self.readable and not self.paused:
-            self._read()
+        if self.paused or self.readEnded:
+            if events & ERR:
+                self._brokeUnread()
+        elif self.readable:
+            pump = self._pump
+            if pump is None:
+                self._read()
+            else:
+                pump()
 
     def socketBroke(self, reason: Failure) -> None:
         """Close; the loop has logged the exception."""
@@ -147,20 +208,52 @@ class SocketStream(BufferedStream):
         self.paused = False
         if self._receive is not None and self._held:
             self.flow(self._receive)
-        if self.readable and not self.readEnded and not self.paused:
+        elif self.readable and not self.readEnded:
             self.loop.next(self)
 
+    def peek(self, limit: int) -> bytes:
+        """As L{Stream<lbproxy.streams.stream.Stream.peek>} has it."""
+        held = bytes(self._held[:limit])
+        if len(held) < limit and self.opened is not None and not self.readEnded:
+            held += self._readSome(limit - len(held), _PEEK)
+        return held
+
+    def take(self, length: int) -> bytes:
+        """As L{Stream<lbproxy.streams.stream.Stream.take>} has it."""
+        taken = bytes(self._held[:length])
+        self._held = self._held[length:]
+        if len(taken) < length and self.opened is not None:
+            more = self._readSome(length - len(taken), FLAGS)
+            self.received += len(more)
+            taken += more
+        return taken
+
+    def _readSome(self, limit: int, flags: int) -> bytes:
+        """Read what there is, of so many bytes at most; nothing of it is passed on."""
+        assert self.opened is not None
+        try:
+            return self.opened.recv(limit, flags)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            # That was the socket's only one: the next read finds an end of stream.
+            self._dead = True
+            return b""
+
     def _read(self) -> None:
-        if self._pump is not None:
-            self._pump()
-            return
+        """Read what has come: pass it on, or discard it, or leave it in the kernel."""
         budget = TURN_BYTES
         while not self.paused and not self.readEnded:
             opened = self.opened
             if opened is None:
                 return
+            if self._receive is None and self.mode is Mode.FINISHING:
+                self._discard(opened)
+                return
+            if self._receive is None and not self.toTheEnd:
+                return
             try:
-                data = opened.recv(_READ, FLAGS)
+                data = opened.recv(BUFFER, FLAGS)
             except BlockingIOError:
                 self.readable = self.toTheEnd = False
                 return
@@ -171,10 +264,34 @@ class SocketStream(BufferedStream):
                 self.endFound()
                 return
             self._received(data)
-            if len(data) < _READ and not (self.toTheEnd or self.readsAll):
+            if len(data) < BUFFER and not (self.toTheEnd or self.readsAll):
                 self.readable = False
                 return
             budget -= len(data)
+            if budget <= 0:
+                self.loop.goOn(self)
+                return
+
+    def _discard(self, opened: socket.SocketType) -> None:
+        """Read what has come, at the pace that the watch allows, and drop it."""
+        budget = TURN_BYTES
+        while not self.paused and self.opened is not None:
+            try:
+                got = opened.recv_into(SHARED, BUFFER, _DISCARD)
+            except BlockingIOError:
+                self.readable = self.toTheEnd = False
+                return
+            except OSError:
+                self.fail(ConnectionLost())
+                return
+            if not got:
+                self.endFound()
+                return
+            self.received += got
+            if self._closer is not None:
+                self._discards = True
+                self._closer.pace.spend(self, got)
+            budget -= got
             if budget <= 0:
                 self.loop.goOn(self)
                 return
@@ -193,8 +310,9 @@ class SocketStream(BufferedStream):
             self.fail(ConnectionLost())
             return
         self.readEnded = True
-        if self.mode is Mode.OPEN and self.owner is not None:
-            self.owner.streamEnded(self)
+        if self.mode is Mode.OPEN:
+            if self.owner is not None:
+                self.owner.streamEnded(self)
         elif self.writeClosed:
             self.closeIfThrough()
 
@@ -216,7 +334,7 @@ class SocketStream(BufferedStream):
         read = 0
         while self.opened is not None and not self.readEnded and read < _MOST_READ:
             try:
-                data = self.opened.recv(_READ, FLAGS)
+                data = self.opened.recv(BUFFER, FLAGS)
             except OSError:
                 return False
             if not data:
@@ -321,15 +439,17 @@ class SocketStream(BufferedStream):
 
     def flow(self, receive: Callable[[bytes], object]) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.flow>} has it."""
-        super().flow(receive)
+        self._receive = receive
+        held, self._held = self._held, b""
+        if held:
+            receive(bytes(held))
+        if self.opened is None:
+            return
         sink = self._sink
-        if (
-            sink is not None
-            and self.opened is not None
-            and sink.opened is not None
-            and receive == sink.write
-        ):
+        if sink is not None and sink.opened is not None and receive == sink.write:
             self._pump = pumpBetween(self, sink)
+        if self.readable and not self.paused and not self.readEnded:
+            self.loop.next(self)
 
     def hold(self, returned: bytes = b"") -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.hold>} has it."""
@@ -372,16 +492,24 @@ class SocketStream(BufferedStream):
     def _shutWrite(self) -> None:
         if self.opened is not None and not self.writeClosed:
             self.writeClosed = True
-            with suppress(OSError):  # It is reset, which the next read finds.
+            try:  # noqa: SIM105 (it is done for each connection: three calls less)
                 self.opened.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # It is reset, which the next read finds.
             if self.readEnded:
                 self.closeIfThrough()
 
-    def finish(self, closer: Closer) -> None:
+    def finish(self, closer: Closer) -> bool:
         """As L{Stream<lbproxy.streams.stream.Stream.finish>} has it."""
         if self.deaf:
             self.reset(closer)
         elif self.mode is Mode.OPEN:
+            if self.readEnded and not self.unsent and self.pipe is None:
+                assert self.opened is not None
+                # The end of the stream, if it was sent, counts as a byte.
+                if undeliveredTo(self.opened.fileno()) <= self.writeClosed:
+                    self._release(_DONE)
+                    return True
             self._close(Mode.FINISHING, closer)
             if self.paused:
                 self.resumeProducing()
@@ -391,6 +519,7 @@ class SocketStream(BufferedStream):
                 self.end()
             elif self.readEnded and self.writeClosed:
                 self.closeIfThrough()
+        return False
 
     def closeIfThrough(self) -> bool:
         """As L{Stream<lbproxy.streams.stream.Stream.closeIfThrough>} has it."""
@@ -421,13 +550,18 @@ class SocketStream(BufferedStream):
         self._closeSoon(Failure(ConnectionAborted()), reset=True)
 
     def _closeSoon(self, reason: Failure, reset: bool) -> None:
-        """Close now; report the loss in the next turn, as any transport does."""
+        """Close now, and report the loss when the present call is over."""
         if self._reason is None:
             self._reason = reason
             self._shut(reset)
-            self.loop.goOn(self)
+            self.loop.next(self)
+
+    def _close(self, mode: Mode, closer: Closer | None) -> None:
+        self._pump = None
+        super()._close(mode, closer)
 
     def fail(self, error: Exception) -> None:
+        """A read has failed: be lost."""
         self._lose(Failure(error))
 
     def _shut(self, reset: bool) -> None:
@@ -439,29 +573,47 @@ class SocketStream(BufferedStream):
             with suppress(OSError):
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.unsent = b""
-        self._giveBack()
-        self._pump = None
+        if self.pipe is not None:
+            self._giveBack()
         self.loop.close(opened, self)
 
     def _lose(self, reason: Failure) -> None:
         """Become lost: release all that is held, and call the owner."""
-        if self.mode is Mode.LOST:
-            return
-        self._shut(reset=True)
+        if self.mode is not Mode.LOST:
+            self._shut(reset=True)
+            owner = self.owner
+            self._release(reason)
+            if owner is not None:
+                owner.streamLost(self, reason)
+
+    def _release(self, reason: Failure) -> None:
+        """Become lost: close, and refer to nothing any more."""
         self.mode = Mode.LOST
-        self._receive = None
+        self._shut(reset=False)
+        self._receive = self._pump = self._sink = None
         self._held = b""
         if self._fed:
             self.unregisterProducer()
-        self._sink = None
         if self._discards and self._closer is not None:
             self._closer.pace.forget(self)
-        self._closer = None
-        transport, self.descriptor = self.descriptor, None
-        self.loop = None
-        owner, self.owner = self.owner, None
-        if owner is not None:
-            owner.streamLost(self, reason)
-        self.transport = None
+        self.owner = self.loop = self._closer = None
+        transport, self.transport = self.transport, None
         if transport is not None:
             transport.left(reason)
+
+
+def begun(owner: StreamOwner, transport: OnLoop) -> None:
+    """
+    Make the stream of a transport's socket, with which the transport does nothing from
+    then on.
+
+    @param owner: It is told that the stream is ready.
+    """
+    stream = SocketStream(owner, transport.socket, transport.loop, transport)
+    transport.handOver(stream)
+    # What has come already was announced to the transport.
+    stream.toTheEnd = transport.toTheEnd
+    stream.readable = transport.readable
+    owner.streamReady(stream)
+    if stream.readable and stream.opened is not None:
+        stream.loop.next(stream)

@@ -33,18 +33,20 @@ LATER = frozenset({errno.EAGAIN, errno.ENOBUFS})
 _BULK = 4
 """So many full reads in a row make a direction bulk."""
 
-_shared = memoryview(bytearray(BUFFER))
+SHARED = memoryview(bytearray(BUFFER))
+"""What is read goes here first, whoever reads."""
 
 
 class End(Protocol):
     """What a pump needs of either stream."""
 
-    opened: socket.socket | None
+    opened: socket.SocketType | None
     loop: Any
     paused: bool
     readEnded: bool
     readable: bool
     toTheEnd: bool
+    endFollows: bool
     readsAll: bool
     writable: bool
     deaf: bool
@@ -77,7 +79,7 @@ def pumpBetween(source: End, sink: End) -> Callable[[], None]:
     """
     assert source.opened is not None
     assert sink.opened is not None
-    receive, send, view = source.opened.recv_into, sink.opened.send, _shared
+    receive, send, view = source.opened.recv_into, sink.opened.send, SHARED
     full = 0
 
     def pump() -> None:
@@ -124,6 +126,9 @@ def pumpBetween(source: End, sink: End) -> Callable[[], None]:
                 return
             if got < BUFFER:
                 full = 0
+                if source.endFollows:
+                    source.endFound()
+                    return
                 if not (source.toTheEnd or source.readsAll):
                     source.readable = False
                     return

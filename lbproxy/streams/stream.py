@@ -94,11 +94,9 @@ class Stream(Protocol):
 
     @ivar owner: Called with its events; may be replaced while it is open.
     @ivar transport: What carries it, for its addresses; L{None} once it is lost.
-    @ivar descriptor: What has the socket, for its options; L{None} if there is
-        none.
     @ivar facts: What its transport can do.
     @ivar mode: Its present mode.
-    @ivar received: Bytes that arrived.
+    @ivar received: Bytes that arrived; without those that it holds in the kernel.
     @ivar accepted: Bytes that were written to it before it was deaf.
     @ivar readEnded: Whether the peer has ended its stream.
     @ivar endAsked: Whether the end of the stream towards the peer was asked for.
@@ -108,7 +106,6 @@ class Stream(Protocol):
 
     owner: StreamOwner | None
     transport: Any
-    descriptor: Any
     facts: Facts
     mode: Mode
     received: int
@@ -117,6 +114,10 @@ class Stream(Protocol):
     endAsked: bool
     deaf: bool
     paused: bool
+
+    @property
+    def descriptor(self) -> Any:
+        """What has the socket, for its options; L{None} if there is none."""
 
     def peek(self, limit: int) -> bytes:
         """
@@ -134,7 +135,7 @@ class Stream(Protocol):
 
     def flow(self, receive: Callable[[bytes], object]) -> None:
         """
-        Pass on what is held, in order, and then all that arrives.
+        Pass on what is held, in order, now or soon, and then all that arrives.
 
         @param receive: Called with each piece, never empty.
         """
@@ -155,7 +156,7 @@ class Stream(Protocol):
         transport that cannot half-close is closed.
         """
 
-    def finish(self, closer: Closer) -> None:
+    def finish(self, closer: Closer) -> bool:
         """
         Close in good order: deliver what was written, end the stream, discard
         what still comes until the peer's own end, then close.  If it were closed
@@ -164,6 +165,8 @@ class Stream(Protocol):
         take what it has got for the whole.
 
         @param closer: The watch that ends it if its peer does not.
+        @return: Whether there was nothing to wait for, so that it is lost by now; then
+            its owner is not called.
         """
 
     def reset(self, closer: Closer) -> None:

@@ -8,6 +8,7 @@ can and cannot do.  So this module is longer than others.
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
@@ -25,9 +26,10 @@ from zope.interface import implementer
 from .buffered import BufferedStream
 from .kinds import KINDS, OTHER, UNACKNOWLEDGED, Found, Kind, readOut
 from .socketkinds import OnLoop
-from .socketstreams import SocketStream
+from .socketstreams import begun
 from .stream import (
     Closer,
+    Facts,
     GivenUp,
     Mode,
     Overrun,
@@ -58,6 +60,23 @@ class TransportStream(BufferedStream, Protocol):
 
     _log = Logger()
 
+    transport: Any = None
+    descriptor: Any = None
+    facts = Facts()
+    mode = Mode.OPEN
+    readEnded = False
+    endAsked = False
+    writeClosed = False
+    deaf = False
+    paused = False
+    received = 0
+    accepted = 0
+    _closer: Closer | None = None
+    _held: bytes | bytearray = b""
+    _receive: Callable[[bytes], object] | None = None
+    _discards = False
+    _overrun = False
+    _fed = False
     sent = 0
     taken = 0
     # For TLS: how many bytes were accepted when there was so much ciphertext of
@@ -79,7 +98,7 @@ class TransportStream(BufferedStream, Protocol):
             # From now on the owner deals with the socket without this in between.
             owner, self.owner = self.owner, None
             assert owner is not None
-            SocketStream(owner, transport).begin()
+            begun(owner, transport)
             return
         self.transport = transport
         self.connected = 1
@@ -281,7 +300,7 @@ class TransportStream(BufferedStream, Protocol):
                     self.unregisterProducer()
                 self._kind.end(self.transport)
 
-    def finish(self, closer: Closer) -> None:
+    def finish(self, closer: Closer) -> bool:
         """As L{Stream<lbproxy.streams.stream.Stream.finish>} has it."""
         if self.deaf:
             self.reset(closer)
@@ -293,6 +312,7 @@ class TransportStream(BufferedStream, Protocol):
                 self.end()
             if self.readEnded and self.writeClosed:
                 self.closeIfThrough()
+        return False
 
     def giveUp(self) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.giveUp>} has it."""

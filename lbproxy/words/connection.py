@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from .backend import Backend
 
@@ -44,10 +45,11 @@ NORMAL_ENDS = frozenset({End.CLIENT_CLOSED, End.BACKEND_CLOSED})
 """The ends in which the client or the backend closed without an error."""
 
 
-@frozen
-class Address:
+class Address(NamedTuple):
     """
     The address of one end of a connection.
+
+    A tuple, as C{accept(2)} gives it: so it costs nothing to make one.
 
     @ivar host: An IP address as text, or the path of a UNIX socket, which is empty for
         a client that bound none.

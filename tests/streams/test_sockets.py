@@ -23,7 +23,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from lbproxy.streams.carriers import SocketDial
+from lbproxy.streams.socketdials import SocketDial
 from lbproxy.streams.sockets import SocketReactor, socketsOf
 from lbproxy.streams.stream import Stream
 from lbproxy.streams.transports import TransportStream
@@ -47,7 +47,7 @@ class Dial(ClientFactory):
         return TransportStream(self.notes)
 
     def clientConnectionFailed(self, connector: object, reason: Failure) -> None:
-        self.notes.failed(reason)
+        self.notes.dialFailed(reason)
 
 
 class Dialled(Notes):
@@ -58,11 +58,15 @@ class Dialled(Notes):
     ) -> None:
         super().__init__()
         if way == "directly":
-            SocketDial(self, sockets.loop, where, None)
+            SocketDial(self, sockets.loop, where, None, 0)
         else:
             sockets.connectTCP(*where, Dial(self))
 
-    def failed(self, reason: Failure) -> None:
+    def dialled(self, stream: Stream) -> None:
+        stream.owner = self
+        self.streamReady(stream)
+
+    def dialFailed(self, reason: Failure) -> None:
         self.told.append("failed")
         self.reason = reason
 
@@ -102,7 +106,7 @@ async def until(dialled: list[Dialled]) -> None:
         if all(each.isOver for each in dialled):
             return
         await deferLater(reactor, 0.003)
-    left = [(e.told, e.stream and vars(e.stream)) for e in dialled if not e.isOver]
+    left = [(e.told, e.stream) for e in dialled if not e.isOver]
     raise AssertionError(f"{len(left)} of {len(dialled)}: {left[:2]}")
 
 
@@ -174,21 +178,21 @@ def test_cannotBeDialled(where: tuple[str, int], local: str | None, words: str) 
     """What fails at once is told at once, and nothing is left of it."""
     sockets, notes = SocketReactor(reactor), Dialled.__new__(Dialled)
     Notes.__init__(notes)
-    SocketDial(notes, sockets.loop, where, local)
+    SocketDial(notes, sockets.loop, where, local, 60)
     assert notes.told == ["failed"]
     assert words in str(notes.reason)
     assert sockets.loop.fileno() == -1
 
 
 @ensureDeferred
-async def test_stoppedDial() -> None:
-    """A dial that is stopped says no more, and its socket is closed."""
+async def test_cancelledDial() -> None:
+    """A dial that is cancelled says no more, and its socket is closed."""
     sockets, notes = SocketReactor(reactor), Dialled.__new__(Dialled)
     Notes.__init__(notes)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        dial = SocketDial(notes, sockets.loop, listening.getsockname(), None)
-        dial.stop()
-        dial.stop()
+        dial = SocketDial(notes, sockets.loop, listening.getsockname(), None, 0)
+        dial.cancel()
+        dial.cancel()
         await deferLater(reactor, 0.05)
     assert notes.told == []
     assert sockets.loop.fileno() == -1

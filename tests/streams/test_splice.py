@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from twisted.python.failure import Failure
 
-from lbproxy.streams.carriers import Carrier
 from lbproxy.streams.pipes import Pipe, Pipes
 from lbproxy.streams.relay import Ending, Relay, join
 from lbproxy.streams.socketloop import SocketLoop
@@ -74,9 +73,9 @@ class Joined:
 
     def stream(self, kind: str) -> socket.socket:
         near, far = pair(kind)
-        stream = SocketStream(self, Carrier(near, self.loop, 0))
+        stream = SocketStream(self, near, self.loop)
         self.streams.append(stream)
-        stream.begin()
+        self.loop.add(near.fileno(), stream)
         return far
 
     def moved(self, data: bytes, reads: bool = True) -> bytes:
