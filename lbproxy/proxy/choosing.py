@@ -17,7 +17,7 @@ from ..words.backend import Member
 from ..words.connection import Connection, End
 from .policy import Destination, Policy
 from .reasons import pluginTrouble, wrongType
-from .states import EXCHANGE, State
+from .states import EXCHANGE, EXPECTING, OVER, PICKING, QUEUED, RESTING, State
 from .wait import Unanswered, Wait
 
 if TYPE_CHECKING:
@@ -123,12 +123,14 @@ class Choosing:
 
     def _go(self, step: Callable[[Any], None], argument: object = None) -> None:
         """Take a step now, or as soon as the present step has returned."""
-        self._next = (step, argument)
         if self._stepping:
+            self._next = (step, argument)
             return
         self._stepping = True
         try:
-            while self._next is not None and self.state is not State.OVER:
+            if self.state is not OVER:
+                step(argument)
+            while self._next is not None and self.state is not OVER:
                 (step, argument), self._next = self._next, None
                 step(argument)
         except BaseException:
@@ -138,7 +140,7 @@ class Choosing:
             self._next = None
 
     def _pick(self, _: object) -> None:
-        self.state = EXCHANGE[self.state][State.PICKING]
+        self.state = EXCHANGE[self.state][PICKING]
         destination = self._destination
         pool, now = destination.pool, self._policy.wheel.now()
         candidates = self._candidates = pool.candidates(now, self._tried)
@@ -165,7 +167,7 @@ class Choosing:
         except BaseException:
             self._pickRaised(Failure())
             return
-        if self.state is State.OVER:
+        if self.state is OVER:
             return  # The picker stopped the service, or the like.
         if isinstance(answer, Member) and answer in candidates:
             self._claim(answer)
@@ -173,9 +175,7 @@ class Choosing:
         if not isinstance(answer, Awaitable):
             self._picked(answer)
             return
-        self._watch.wait(
-            self._policy.rows[State.PICKING], self._policy.options.pickTimeout
-        )
+        self._watch.wait(self._policy.rows[PICKING], self._policy.options.pickTimeout)
         self._wait = Wait(
             answer,
             lambda answer: self._go(self._picked, answer),
@@ -220,9 +220,9 @@ class Choosing:
         if pool.isExpecting(backend):
             if self._place is not None:
                 self._place.wait()  # Room is not kept for it meanwhile.
-            self.state = EXCHANGE[self.state][State.EXPECTING]
+            self.state = EXCHANGE[self.state][EXPECTING]
             longest = destination.dial.dialDeadline
-            self._watch.wait(self._policy.rows[State.EXPECTING], longest, longest)
+            self._watch.wait(self._policy.rows[EXPECTING], longest, longest)
             self._wait = pool.arrivals.wait(self._arrived)
         elif (backend is None or only is not None) and pool.awaitsRoom(
             self._tried, only
@@ -231,8 +231,8 @@ class Choosing:
         elif self._tried:
             if self._place is not None:
                 self._place.wait()  # Room is not kept for it while it rests.
-            self.state = EXCHANGE[self.state][State.RESTING]
-            self._watch.wait(self._policy.rows[State.RESTING], RETRY_AFTER)
+            self.state = EXCHANGE[self.state][RESTING]
+            self._watch.wait(self._policy.rows[RESTING], RETRY_AFTER)
         else:
             end = End.CONNECT_FAILED if connection.tried else End.NO_BACKEND
             trouble = "" if pool.members else pool.arrivals.trouble
@@ -251,7 +251,7 @@ class Choosing:
         """
         destination, now = self._destination, self._policy.wheel.now()
         pool = destination.pool
-        self.state = EXCHANGE[self.state][State.QUEUED]
+        self.state = EXCHANGE[self.state][QUEUED]
         if self._place is None:
             self._place = pool.wait(self._tried, only, self._called)
             self._queuedUntil = now + pool.options.queueTimeout
@@ -260,7 +260,7 @@ class Choosing:
                 return
         else:
             self._place.wait()
-        self._watch.wait(self._policy.rows[State.QUEUED], self._queuedUntil - now)
+        self._watch.wait(self._policy.rows[QUEUED], self._queuedUntil - now)
 
     def _called(self) -> None:
         """There is room for this connection."""

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from ..balance.lease import Lease
 from ..streams.limits import Limit
 from ..streams.relay import Ending, Relay
-from ..streams.stream import Mode, Stream
+from ..streams.stream import FINISHING, LOST, RESETTING, Mode, Stream
 from ..streams.watch import Watch
 from ..words.backend import Member
 from ..words.connection import Connection, End
@@ -24,7 +24,16 @@ from .choosing import Choosing
 from .dialer import DialTimeout, shortage
 from .policy import Destination, Policy
 from .reasons import brief, isMistake, pluginTrouble, resetDetail
-from .states import EXCHANGE, State
+from .states import (
+    CLOSING,
+    DIALLING,
+    EXCHANGE,
+    EXPECTING,
+    HALF_CLOSED,
+    NEW,
+    OVER,
+    RELAYING,
+)
 
 _TICK = 1 / 64
 """Seconds by which a timed-out dial may be short of its timeout: two wheel ticks."""
@@ -86,7 +95,7 @@ class Exchange(Choosing):
         owner: ExchangeOwner,
     ) -> None:
         # What Choosing does, without a call.
-        self.state = State.NEW
+        self.state = NEW
         self._policy = policy
         self._destination = destination
         self._connection = connection
@@ -120,14 +129,14 @@ class Exchange(Choosing):
         client.
         """
         self._cancelWait()
-        if self.backend is None or self.backend.mode is Mode.LOST:
+        if self.backend is None or self.backend.mode is LOST:
             self._over()
             return
         if self._relay is not None:
             self._relay.stop()
             self._relay = None
-        if self.state is not State.CLOSING:
-            self.state = EXCHANGE[self.state][State.CLOSING]
+        if self.state is not CLOSING:
+            self.state = EXCHANGE[self.state][CLOSING]
         self.backend.owner = self
         self.backend.abort()
 
@@ -143,17 +152,17 @@ class Exchange(Choosing):
         self._stalePicks = 0
         if self._place is not None:
             self._leaveQueue()
-        self.state = EXCHANGE[self.state][State.DIALLING]
+        self.state = EXCHANGE[self.state][DIALLING]
         options, policy = self._destination.dial, self._policy
         now = self._dialledAt = policy.wheel.now()
         if pool.timed is not None:
             self._answerTime = AnswerTime(pool, member, policy.wheel, now)
-        row = policy.rows[State.DIALLING]
+        row = policy.rows[DIALLING]
         self._watch.wait(row, options.connectTimeout, options.dialDeadline)
         self._wait = policy.dialer.dial(
             member, options.connectTimeout, policy.options.keepalive, self
         )
-        if self.state is State.OVER:
+        if self.state is OVER:
             self._cancelWait()
 
     def dialled(self, backend: Stream) -> None:
@@ -199,7 +208,7 @@ class Exchange(Choosing):
                     self._answerTime.failed()
             self._connection.tried.append(lease.backend)
             self._addReason(lease, reason)
-        elif self.state is State.EXPECTING:
+        elif self.state is EXPECTING:
             self._connection.detail = "no member was found yet"
         self._fail(End.DIAL_DEADLINE, self._connection.detail)
 
@@ -216,7 +225,7 @@ class Exchange(Choosing):
         lease, policy, connection = self._lease, self._policy, self._connection
         assert lease is not None
         self._wait = None
-        self.state = EXCHANGE[self.state][State.RELAYING]
+        self.state = EXCHANGE[self.state][RELAYING]
         answered = lease.succeeded()
         connection.detail = ""
         connection.backend = lease.member.backend
@@ -233,17 +242,17 @@ class Exchange(Choosing):
         else:
             answerTime.connected(now, answered)
             relay.start(answerTime.answered, answerTime.asked)
-        if self.state is State.RELAYING:
-            self._watch.relay(policy.rows[State.RELAYING])
+        if self.state is RELAYING:
+            self._watch.relay(policy.rows[RELAYING])
 
     def relayHalfClosed(self, relay: Relay) -> None:
         """One direction of the relay is over."""
-        self.state = EXCHANGE[self.state][State.HALF_CLOSED]
+        self.state = EXCHANGE[self.state][HALF_CLOSED]
         backend = self.backend
         assert backend is not None
         if not backend.received and relay.first is Ending.BACKEND_ENDED:
             self._tellEmpty()
-        self._watch.relay(self._policy.rows[State.HALF_CLOSED])
+        self._watch.relay(self._policy.rows[HALF_CLOSED])
 
     def relayOver(self, relay: Relay, ending: Ending, reason: Failure | None) -> None:
         """Both directions are over: close what is left."""
@@ -253,20 +262,20 @@ class Exchange(Choosing):
         self._relay = None
         backend.owner = self
         try:
-            self.state = EXCHANGE[self.state][State.CLOSING]
-            how, end, detail = Mode.FINISHING, _ENDS[ending], ""
+            self.state = EXCHANGE[self.state][CLOSING]
+            how, end, detail = FINISHING, _ENDS[ending], ""
             if not backend.received and end in _BY_BACKEND:
                 self._tellEmpty()
             if end is End.CLIENT_RESET or end is End.BACKEND_RESET:
-                how, detail = Mode.RESETTING, resetDetail(reason)
+                how, detail = RESETTING, resetDetail(reason)
                 if isMistake(reason):
                     end, detail = End.INTERNAL_ERROR, pluginTrouble(reason)
-            if how is Mode.FINISHING:
+            if how is FINISHING:
                 backend.finish(self._watch)
             owner.exchangeClosing(end, detail, how)
-            if backend.mode is Mode.LOST:
+            if backend.mode is LOST:
                 self._over()
-            elif how is not Mode.FINISHING:
+            elif how is not FINISHING:
                 backend.reset(self._watch)
         except BaseException:
             owner.exchangeFailed(Failure())
@@ -301,7 +310,7 @@ class Exchange(Choosing):
 
     def streamLost(self, stream: Stream, reason: Failure) -> None:
         """The backend is gone."""
-        if self.state is State.CLOSING:
+        if self.state is CLOSING:
             self._over()
 
     # The end.
@@ -316,13 +325,13 @@ class Exchange(Choosing):
         owner = self._owner
         self._cancelWait()
         if owner is not None:
-            owner.exchangeClosing(end, detail, Mode.FINISHING)
+            owner.exchangeClosing(end, detail, FINISHING)
         self._over()
 
     def _over(self) -> None:
-        if self.state is State.OVER:
+        if self.state is OVER:
             return
-        self.state = EXCHANGE[self.state][State.OVER]
+        self.state = EXCHANGE[self.state][OVER]
         if self._place is not None:
             self._leaveQueue()
         lease, self._lease = self._lease, None

@@ -18,14 +18,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..streams.limits import Limit
-from ..streams.stream import Mode, Stream
+from ..streams.stream import FINISHING, LOST, Mode, Stream
 from ..streams.watch import Watch
 from ..words.backend import Backend, Member
 from ..words.connection import Connection, End
 from .exchange import Exchange
 from .policy import Destination, Policy
 from .reasons import handshakeEnd, isMistake, pluginTrouble, wrongType
-from .states import SESSION, State
+from .states import ARRIVING, CLOSING, EXCHANGING, NEW, OVER, ROUTING, SESSION
 from .wait import Unanswered, Wait
 
 _CUTS = {
@@ -76,7 +76,7 @@ class Session:
         self, policy: Policy, connection: Connection, owner: SessionOwner
     ) -> None:
         self.connection = connection
-        self.state = State.NEW
+        self.state = NEW
         self.client: Stream | None = None
         self._owner = owner
         self._policy = policy
@@ -95,21 +95,21 @@ class Session:
         """The client is connected, and begins its TLS handshake."""
         self.client = stream
         self._owner.sessionBegun(self, stream)
-        if self.state is not State.NEW:
+        if self.state is not NEW:
             return  # An observer stopped the service.
-        self.state = SESSION[self.state][State.ARRIVING]
+        self.state = SESSION[self.state][ARRIVING]
         options = self._policy.options
-        self.watch.wait(self._policy.rows[State.ARRIVING], options.handshakeTimeout)
+        self.watch.wait(self._policy.rows[ARRIVING], options.handshakeTimeout)
 
     def streamReady(self, stream: Stream) -> None:
         """The client can be read and written: route it."""
         try:
-            if self.state is State.NEW:
+            if self.state is NEW:
                 self.client = stream
                 self._owner.sessionBegun(self, stream)
-            if self.state not in (State.NEW, State.ARRIVING):
+            if self.state not in (NEW, ARRIVING):
                 return
-            self.state = SESSION[self.state][State.ROUTING]
+            self.state = SESSION[self.state][ROUTING]
             policy, pool = self._policy, None
             if policy.routes is not None:
                 pool = policy.routes.poolOf(self.connection)
@@ -130,27 +130,27 @@ class Session:
         except BaseException:
             self._routeRaised(Failure())
             return
-        if self.state is not State.ROUTING:
+        if self.state is not ROUTING:
             return  # The router stopped the service, or the like.
         if isinstance(answer, str) or not isinstance(answer, Awaitable):
             self._routed(answer)
             return
         options = self._policy.options
-        self.watch.wait(self._policy.rows[State.ROUTING], options.routeTimeout)
+        self.watch.wait(self._policy.rows[ROUTING], options.routeTimeout)
         wait = Wait(
             answer,
             self._routed,
             self._routeRaised,
             lambda failure: self._policy.errors.tell(router, failure, "route"),
         )
-        if self.state is State.ROUTING:
+        if self.state is ROUTING:
             self._wait = wait
 
     def _routed(self, answer: object) -> None:
         self._wait = None
         try:
             if answer is None:
-                self.exchangeClosing(End.REFUSED_BY_ROUTER, "", Mode.FINISHING)
+                self.exchangeClosing(End.REFUSED_BY_ROUTER, "", FINISHING)
             elif isinstance(answer, Backend):
                 self._exchangeWith(self._policy.destinationOf(answer))
             elif not isinstance(answer, str):
@@ -165,17 +165,17 @@ class Session:
     def _routeRaised(self, failure: Failure) -> None:
         self._wait = None
         self._policy.errors.tell(self._policy.router, failure, "route")
-        if self.state is State.ROUTING:
+        if self.state is ROUTING:
             # Otherwise the router stopped the service before it raised.
             self._refuse(pluginTrouble(failure))
 
     def _refuse(self, detail: str) -> None:
-        self.exchangeClosing(End.ROUTE_FAILED, detail, Mode.FINISHING)
+        self.exchangeClosing(End.ROUTE_FAILED, detail, FINISHING)
 
     # Exchanging.
 
     def _exchangeWith(self, destination: Destination) -> None:
-        self.state = SESSION[self.state][State.EXCHANGING]
+        self.state = SESSION[self.state][EXCHANGING]
         assert self.client is not None
         self.connection.pool = destination.pool.name
         self._exchange = exchange = Exchange(
@@ -189,10 +189,10 @@ class Session:
         if self.connection.end is None:
             self.connection.end = end
             self.connection.detail = detail
-        self.state = SESSION[self.state][State.CLOSING]
+        self.state = SESSION[self.state][CLOSING]
         self.client.owner = self
         gone = False
-        if how is Mode.FINISHING:
+        if how is FINISHING:
             gone = self.client.finish(self.watch)
         else:
             self.client.reset(self.watch)
@@ -200,16 +200,16 @@ class Session:
         backend = None if exchange is None else exchange.backend
         if gone and exchange is None:
             self._over()
-        elif gone and (backend is None or backend.mode is Mode.LOST):
+        elif gone and (backend is None or backend.mode is LOST):
             return  # The exchange is over in a moment.
-        elif self.state is State.CLOSING:
-            soon = how is not Mode.FINISHING
-            self.watch.closing(self._policy.rows[State.CLOSING], soon)
+        elif self.state is CLOSING:
+            soon = how is not FINISHING
+            self.watch.closing(self._policy.rows[CLOSING], soon)
 
     def exchangeOver(self) -> None:
         """The backend is gone."""
         self._exchange = None
-        if self.client is None or self.client.mode is Mode.LOST:
+        if self.client is None or self.client.mode is LOST:
             self._over()
 
     def exchangeFailed(self, failure: Failure) -> None:
@@ -225,17 +225,17 @@ class Session:
 
     def streamEnded(self, stream: Stream) -> None:
         """The client has ended its stream; it may still read."""
-        if self.state is not State.CLOSING and not self._policy.options.halfClose:
+        if self.state is not CLOSING and not self._policy.options.halfClose:
             self._stop()
-            self.exchangeClosing(End.CLIENT_CLOSED, "", Mode.FINISHING)
+            self.exchangeClosing(End.CLIENT_CLOSED, "", FINISHING)
 
     def streamDeaf(self, stream: Stream) -> None:
         """Nothing to do: nothing was to be sent yet, and all later sends will fail."""
 
     def streamLost(self, stream: Stream, reason: Failure) -> None:
         """The client is gone."""
-        if self.state is not State.CLOSING:
-            if self.state is State.ARRIVING and not reason.check(ConnectionDone):
+        if self.state is not CLOSING:
+            if self.state is ARRIVING and not reason.check(ConnectionDone):
                 self._record(*handshakeEnd(reason))
             elif reason.check(ConnectionDone):
                 self._record(End.CLIENT_CLOSED)
@@ -259,7 +259,7 @@ class Session:
                 wait.cancel()
             self._refuse(pluginTrouble(Failure(Unanswered("no answer in time"))))
         elif limit is Limit.DELIVERY or (
-            limit is Limit.LIFETIME and self.state is State.CLOSING
+            limit is Limit.LIFETIME and self.state is CLOSING
         ):
             self._cutOff(_CUTS[limit], stream)
         elif limit in _CUTS:
@@ -273,17 +273,17 @@ class Session:
 
         @param end: Why, for the record.
         """
-        if self.client is None or self.state is State.OVER:
+        if self.client is None or self.state is OVER:
             return
         self._record(end, detail)
         self._stop()
-        if self.state is not State.CLOSING:
-            self.state = SESSION[self.state][State.CLOSING]
+        if self.state is not CLOSING:
+            self.state = SESSION[self.state][CLOSING]
         self.client.owner = self
         self.client.abort()
-        if self.state is State.CLOSING:
-            self.watch.closing(self._policy.rows[State.CLOSING], soon=True)
-            if self._exchange is None and self.client.mode is Mode.LOST:
+        if self.state is CLOSING:
+            self.watch.closing(self._policy.rows[CLOSING], soon=True)
+            if self._exchange is None and self.client.mode is LOST:
                 self._over()
 
     def _cutOff(self, end: End, stream: Stream | None) -> None:
@@ -318,9 +318,9 @@ class Session:
 
     def _over(self) -> None:
         """End the session: all steps are taken, even if the observer raises."""
-        if self.state is State.OVER:
+        if self.state is OVER:
             return
-        self.state = SESSION[self.state][State.OVER]
+        self.state = SESSION[self.state][OVER]
         connection = self.connection
         connection.closed = connection.opened + (
             self._policy.wheel.now() - self.watch.opened

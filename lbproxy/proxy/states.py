@@ -31,6 +31,24 @@ class State(StrEnum):
     OVER = "over"
 
 
+(
+    NEW,
+    ARRIVING,
+    ROUTING,
+    EXCHANGING,
+    PICKING,
+    EXPECTING,
+    QUEUED,
+    RESTING,
+    DIALLING,
+    RELAYING,
+    HALF_CLOSED,
+    CLOSING,
+    OVER,
+) = State
+"""By themselves: to look one up in its class takes 65 ns more (Python 3.11)."""
+
+
 class WrongTransition(Exception):
     """A transition was to be taken that is not in its table."""
 

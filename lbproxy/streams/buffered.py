@@ -6,11 +6,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .stream import (
+    ABORTED,
+    FINISHING,
     HOLD_LIMIT,
+    LOST,
+    OPEN,
     OVERRUN_LIMIT,
+    RESETTING,
     Closer,
     Facts,
     Mode,
+    Stream,
     StreamOwner,
 )
 
@@ -113,6 +119,10 @@ class BufferedStream:
         if held:
             receive(bytes(held))
 
+    def flowTo(self, sink: Stream) -> None:
+        """As L{Stream<lbproxy.streams.stream.Stream.flowTo>} has it."""
+        self.flow(sink.write)
+
     def hold(self, returned: bytes = b"") -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.hold>} has it."""
         self._receive = None
@@ -124,10 +134,10 @@ class BufferedStream:
 
     def _keep(self, data: bytes) -> None:
         """Hold what cannot be passed on now, or discard it if it never will be."""
-        if self.mode is Mode.FINISHING and self._closer is not None:
+        if self.mode is FINISHING and self._closer is not None:
             self._discards = True
             self._closer.pace.spend(self, len(data))
-        elif self.mode is Mode.OPEN:
+        elif self.mode is OPEN:
             if self._held:
                 self._held += data
             else:
@@ -143,15 +153,15 @@ class BufferedStream:
 
     def reset(self, closer: Closer) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.reset>} has it."""
-        if self.mode is Mode.OPEN:
-            self._close(Mode.RESETTING, closer)
+        if self.mode is OPEN:
+            self._close(RESETTING, closer)
             self.pauseProducing()
             self.closeIfThrough()
 
     def abort(self) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.abort>} has it."""
-        if self.mode not in (Mode.ABORTED, Mode.LOST):
-            self._close(Mode.ABORTED, self._closer)
+        if self.mode not in (ABORTED, LOST):
+            self._close(ABORTED, self._closer)
             self._cutOff()
 
     def _close(self, mode: Mode, closer: Closer | None) -> None:

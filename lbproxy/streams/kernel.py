@@ -14,6 +14,7 @@ _BYTES_ACKED = 120
 """Where C{tcpi_bytes_acked} is in C{struct tcp_info} (Linux 4.1 and later)."""
 
 _EMPTY = b"\0\0\0\0"
+_number = struct.Struct("i").unpack
 
 
 def undeliveredTo(descriptor: int) -> int:
@@ -25,7 +26,8 @@ def undeliveredTo(descriptor: int) -> int:
         answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, _EMPTY)
     except (OSError, ValueError):
         return 0
-    return int(struct.unpack("i", answer)[0])
+    undelivered: int = _number(answer)[0]
+    return undelivered
 
 
 def wasConnected(dialled: socket.SocketType) -> bool:

@@ -16,7 +16,7 @@ closes no stream.  It is over when
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 from typing import Protocol
 
 from twisted.internet.error import ConnectionClosed, ConnectionDone
@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 from .stream import Stream, Truncated
 
 
-class Ending(Enum):
+class Ending(StrEnum):
     """Why a relay is over."""
 
     CLIENT_ENDED = "the client ended its stream first"
@@ -106,21 +106,37 @@ class Relay:
             client.resumeProducing()
         if backend.paused:
             backend.resumeProducing()
-        receive: Callable[[bytes], object] = client.write
-        if self._counted is backend:
-            receive = self._count
-        if answered is not None:
-            receive = _onFirst(backend, answered, receive)
-        backend.flow(receive)
-        send: Callable[[bytes], object] = backend.write
-        if self._counted is client:
-            send = self._count
-        if asked is not None:
-            send = _onFirst(client, asked, send)
-        client.flow(send)
-        for stream in (client, backend):
-            if stream.readEnded:
-                self.streamEnded(stream)
+        if answered is None and self._counted is None:
+            backend.flowTo(client)
+        else:
+            self._watchFlow(backend, client, answered)
+        if asked is None and self._counted is None:
+            client.flowTo(backend)
+        else:
+            self._watchFlow(client, backend, asked)
+        if client.readEnded:
+            self.streamEnded(client)
+        if backend.readEnded:
+            self.streamEnded(backend)
+
+    def _watchFlow(
+        self, source: Stream, sink: Stream, call: Callable[[], object] | None
+    ) -> None:
+        """Let bytes flow that are counted, or that something depends on."""
+        receive = self._count if self._counted is source else sink.write
+        if call is None:
+            source.flow(receive)
+            return
+
+        def first(data: bytes) -> None:
+            if self._counted is source:
+                source.flow(receive)
+            else:
+                source.flowTo(sink)
+            call()
+            receive(data)
+
+        source.flow(first)
 
     def stopAfter(self, source: Stream, length: int) -> None:
         """
@@ -162,11 +178,13 @@ class Relay:
             other, ended = self._client, Ending.BACKEND_ENDED
         if self.first is None:
             self.first = ended
+        owner = self._owner
         if other.readEnded or stream.deaf or not self._halfClose:
-            self._over(self.first)
+            self._owner = None
+            owner.relayOver(self, self.first, None)
         else:
             other.end()
-            self._owner.relayHalfClosed(self)
+            owner.relayHalfClosed(self)
 
     def streamDeaf(self, stream: Stream) -> None:
         """
@@ -228,19 +246,6 @@ class Relay:
 
     def _other(self, stream: Stream) -> Stream:
         return self._backend if stream is self._client else self._client
-
-
-def _onFirst(
-    source: Stream, call: Callable[[], object], receive: Callable[[bytes], object]
-) -> Callable[[bytes], object]:
-    """Make what a stream flows to: it calls something once, and then is out of use."""
-
-    def first(data: bytes) -> None:
-        source.flow(receive)
-        call()
-        receive(data)
-
-    return first
 
 
 def join(

@@ -54,15 +54,18 @@ class Target(Protocol):
 
     def socketEvent(self, events: int) -> None:
         """
-        Something has happened to the socket.
+        Something has happened to the socket.  It is not called once that is closed.
 
-        @param events: As C{epoll_wait(2)} has them; 0 for a turn that the target has
-            asked for.
+        @param events: As C{epoll_wait(2)} has them.
         """
+
+    def socketTurn(self) -> None:
+        """It has the turn that it has asked for, which may be after it was closed."""
 
     def socketBroke(self, reason: Failure) -> None:
         """
-        Close, since L{socketEvent} has raised an exception or the reactor has stopped.
+        Close, since L{socketEvent} or L{socketTurn} has raised an exception, or the
+        reactor has stopped.
         """
 
 
@@ -171,9 +174,9 @@ class SocketLoop:
         try:
             waiting, self._waiting = self._waiting, {}
             for target in waiting:
-                self._tell(target, 0)
+                self._giveTurn(target)
             while self._soon:
-                self._tell(self._soon.pop(), 0)
+                self._giveTurn(self._soon.pop())
             if not self._events and self._epoll is not None:
                 self._events = self._epoll.poll(0, _MOST_EVENTS)[::-1]
             self._handle(until)
@@ -182,7 +185,8 @@ class SocketLoop:
             self._afterTurn()
 
     def _handle(self, until: float) -> None:
-        events, targets, clock = self._events, self._targets, self._clock
+        events, soon = self._events, self._soon
+        targets, clock = self._targets, self._clock
         while events:
             descriptor, event = events.pop()
             target = targets.get(descriptor)
@@ -191,14 +195,14 @@ class SocketLoop:
                     target.socketEvent(event)
                 except BaseException:
                     self._broke(target)
-            while self._soon:
-                self._tell(self._soon.pop(), 0)
+            while soon:
+                self._giveTurn(soon.pop())
             if clock() >= until:
                 return
 
-    def _tell(self, target: Target, events: int) -> None:
+    def _giveTurn(self, target: Target) -> None:
         try:
-            target.socketEvent(events)
+            target.socketTurn()
         except BaseException:
             # If it escaped, the reactor would no longer watch any of the sockets.
             self._broke(target)
@@ -215,13 +219,13 @@ class SocketLoop:
             self._log.failure("A connection could not be aborted")
 
     def _afterTurn(self) -> None:
-        if not self._events:
+        if self._closing and not self._events:
             closing, self._closing = self._closing, []
             for each in closing:
                 each.close()
         if self._events or self._waiting:
             self._wakeSoon()
-        else:
+        elif self._call is not None or not self._targets:
             self._restIfIdle()
 
     def _wakeSoon(self) -> None:

@@ -22,10 +22,22 @@ from twisted.python.failure import Failure
 
 from .buffered import BufferedStream
 from .kernel import connectionIsOver, undeliveredTo
-from .socketkinds import TURN_BYTES
+from .socketkinds import LEAST_READ, TURN_BYTES
 from .socketloop import ENDS, ERR, IN, OUT, READABLE, UNCERTAIN
-from .splice import BUFFER, FLAGS, LATER, SHARED, drain, pumpBetween
-from .stream import Closer, Facts, GivenUp, Mode, StreamOwner
+from .splice import BUFFER, FLAGS, LATER, SHARED, drain, pump
+from .stream import (
+    ABORTED,
+    FINISHING,
+    LOST,
+    OPEN,
+    RESETTING,
+    Closer,
+    Facts,
+    GivenUp,
+    Mode,
+    Stream,
+    StreamOwner,
+)
 
 if TYPE_CHECKING:
     from .pipes import Pipe
@@ -41,7 +53,7 @@ Errors of a send after which an end of stream that is read is the peer's own: EP
 means that the peer had ended its stream before, or does not read.
 """
 
-_UNREAD = frozenset({Mode.RESETTING, Mode.ABORTED, Mode.LOST})
+_UNREAD = frozenset({RESETTING, ABORTED, LOST})
 """The modes in which nothing is read."""
 
 _TO_THE_END = READABLE & ~IN
@@ -76,29 +88,30 @@ class SocketStream(BufferedStream):
         there is no more.
     @ivar toTheEnd: Whether an end, an error or urgent data was announced: then what
         came before it has been read only when a read has found nothing.
+    @ivar fullReads: How many reads in a row have filled the buffer.
     @ivar endFollows: Whether the end of the peer's stream was announced, and nothing
         else was: then it follows what a read does not fill its buffer with.
     """
 
     # one for each end of each connection
     __slots__ = (
+        "_announced",
         "_closer",
         "_dead",
+        "_direct",
         "_discards",
         "_fed",
         "_held",
-        "_overrun",
         "_producer",
         "_producerPaused",
-        "_pump",
         "_reason",
         "_receive",
-        "_sink",
         "accepted",
         "deaf",
         "endAsked",
         "endFollows",
         "facts",
+        "fullReads",
         "loop",
         "mode",
         "opened",
@@ -114,7 +127,6 @@ class SocketStream(BufferedStream):
         "toTheEnd",
         "transport",
         "unsent",
-        "writable",
         "writeClosed",
     )
 
@@ -134,28 +146,29 @@ class SocketStream(BufferedStream):
         self.opened: socket.SocketType | None = opened
         self.loop: Any = loop
         self.transport = transport
-        self.readsAll = isUnix = opened.family == socket.AF_UNIX
+        # More may follow a short read of a UNIX socket at any time, without an edge.
+        self.readsAll = self.toTheEnd = isUnix = opened.family == socket.AF_UNIX
         self.facts = _UNIX if isUnix else _TCP
-        self.mode = Mode.OPEN
+        self.mode = OPEN
         self.readEnded = self.endAsked = self.writeClosed = False
         self.deaf = self.paused = self.readable = False
-        self.toTheEnd = self.endFollows = False
-        self.writable = True
+        self.endFollows = self._announced = False
         self.received = self.accepted = self.sent = self.taken = 0
         self.pipe: Pipe | None = None
         # Not bytes: a connection that is idle has nothing to be sent.
         self.unsent = self._held = b""
         self._closer: Closer | None = None
         self._receive: Callable[[bytes], object] | None = None
-        self._discards = self._overrun = self._fed = False
+        self._discards = self._fed = False
         # A failed send has cleared the socket's error: what looks like an end of
         # stream is the end of what came before the reset.
         self._dead = False
         self._producer: Any = None
         self._producerPaused = False
         self._reason: Failure | None = None
-        self._sink: SocketStream | None = None
-        self._pump: Callable[[], None] | None = None
+        # Where all that is read is moved to directly.
+        self._direct: SocketStream | None = None
+        self.fullReads = 0
 
     @property
     def descriptor(self) -> OnLoop | None:
@@ -167,28 +180,41 @@ class SocketStream(BufferedStream):
 
     def socketEvent(self, events: int) -> None:
         """Send what is left, read what has come, or report that it is gone."""
-        if self.opened is None:
-            if self._reason is not None:
-                self._lose(self._reason)
-            return
         if events & READABLE:
             self.readable = True
-            if events & _TO_THE_END:
-                self.toTheEnd = True
-                self.endFollows = not (events & UNCERTAIN or self.readsAll)
-        if events & _WRITABLE:
-            self.writable = True
-            if self.unsent or self.pipe is not None:
-                self._flush()
+        if events & _TO_THE_END:
+            self.toTheEnd = self._announced = True
+            self.endFollows = not (events & UNCERTAIN or self.readsAll)
+        if (self.unsent or self.pipe is not None) and events & _WRITABLE:
+            self._flush()
         if self.paused or self.readEnded:
             if events & ERR:
                 self._brokeUnread()
         elif self.readable:
-            pump = self._pump
-            if pump is None:
+            direct = self._direct
+            if direct is None:
                 self._read()
             else:
-                pump()
+                pump(self, direct)
+
+    def wasAnnounced(self, events: int) -> None:
+        """What was announced of its socket before the loop called it."""
+        if events & READABLE:
+            self.readable = True
+            if events & _TO_THE_END:
+                self.toTheEnd = self._announced = True
+
+    def socketTurn(self) -> None:
+        """Go on reading, or report that it is gone."""
+        if self.opened is None:
+            if self._reason is not None:
+                self._lose(self._reason)
+        elif self.readable and not self.paused and not self.readEnded:
+            direct = self._direct
+            if direct is None:
+                self._read()
+            else:
+                pump(self, direct)
 
     def socketBroke(self, reason: Failure) -> None:
         """Close; the loop has logged the exception."""
@@ -247,15 +273,16 @@ class SocketStream(BufferedStream):
             opened = self.opened
             if opened is None:
                 return
-            if self._receive is None and self.mode is Mode.FINISHING:
+            if self._receive is None and self.mode is FINISHING:
                 self._discard(opened)
                 return
-            if self._receive is None and not self.toTheEnd:
+            if self._receive is None and not self._announced:
                 return
             try:
                 data = opened.recv(BUFFER, FLAGS)
             except BlockingIOError:
-                self.readable = self.toTheEnd = False
+                self.readable = False
+                self.toTheEnd = self.readsAll
                 return
             except OSError:
                 self.fail(ConnectionLost())
@@ -264,10 +291,10 @@ class SocketStream(BufferedStream):
                 self.endFound()
                 return
             self._received(data)
-            if len(data) < BUFFER and not (self.toTheEnd or self.readsAll):
+            if len(data) < BUFFER and not self.toTheEnd:
                 self.readable = False
                 return
-            budget -= len(data)
+            budget -= max(len(data), LEAST_READ)
             if budget <= 0:
                 self.loop.goOn(self)
                 return
@@ -279,7 +306,8 @@ class SocketStream(BufferedStream):
             try:
                 got = opened.recv_into(SHARED, BUFFER, _DISCARD)
             except BlockingIOError:
-                self.readable = self.toTheEnd = False
+                self.readable = False
+                self.toTheEnd = self.readsAll
                 return
             except OSError:
                 self.fail(ConnectionLost())
@@ -291,7 +319,7 @@ class SocketStream(BufferedStream):
             if self._closer is not None:
                 self._discards = True
                 self._closer.pace.spend(self, got)
-            budget -= got
+            budget -= max(got, LEAST_READ)
             if budget <= 0:
                 self.loop.goOn(self)
                 return
@@ -310,7 +338,7 @@ class SocketStream(BufferedStream):
             self.fail(ConnectionLost())
             return
         self.readEnded = True
-        if self.mode is Mode.OPEN:
+        if self.mode is OPEN:
             if self.owner is not None:
                 self.owner.streamEnded(self)
         elif self.writeClosed:
@@ -324,7 +352,7 @@ class SocketStream(BufferedStream):
         if self._unreadEnd():
             # Only sending to it has failed.
             self.sendFailed(BrokenPipeError(errno.EPIPE, "reset"))
-            if self.mode is Mode.OPEN:
+            if self.mode is OPEN:
                 self.endFound()
         else:
             self.fail(ConnectionLost())
@@ -340,7 +368,7 @@ class SocketStream(BufferedStream):
             if not data:
                 return not self._dead
             read += len(data)
-            if self.mode is Mode.OPEN:
+            if self.mode is OPEN:
                 self._received(data)
         return False
 
@@ -348,14 +376,14 @@ class SocketStream(BufferedStream):
 
     def write(self, data: bytes) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.write>} has it."""
-        if self.deaf or self.mode is Mode.LOST:
+        if self.deaf or self.mode is LOST:
             return
         self.accepted += len(data)
         if self.unsent or self.pipe is not None:
             self.unsent += data
             self.pauseProducer()
             return
-        sent = self._send(data) if self.writable else 0
+        sent = self._send(data)
         if sent < len(data):
             self.unsent = data[sent:]
             self.pauseProducer()
@@ -369,13 +397,10 @@ class SocketStream(BufferedStream):
             sent = opened.send(data, FLAGS)
         except OSError as error:
             if error.errno in LATER:
-                self.writable = False
                 return 0
             self.sendFailed(error)
             return len(data)
         self.sent += sent
-        if sent < len(data):
-            self.writable = False
         return sent
 
     def _flush(self) -> None:
@@ -410,23 +435,18 @@ class SocketStream(BufferedStream):
         self.deaf = True
         self.unsent = b""
         self._giveBack()
-        if self.mode is not Mode.OPEN:
+        if self.mode is not OPEN:
             self.abort()
         elif self.owner is not None:
             self.owner.streamDeaf(self)
 
     def registerProducer(self, producer: Any, streaming: bool = True) -> None:
-        """
-        Let C{producer} be paused while there is something unsent.  If it is such a
-        stream too, what it reads is moved directly, once it flows to L{write}.
-        """
-        if self.mode is Mode.LOST:
+        """Let C{producer} be paused while there is something unsent."""
+        if self.mode is LOST:
             return
         self._fed = True
         self._producer = producer
         self._producerPaused = False
-        if type(producer) is SocketStream:
-            producer._sink = self
         if self.unsent or self.pipe is not None:
             self.pauseProducer()
 
@@ -435,25 +455,36 @@ class SocketStream(BufferedStream):
         self._fed = False
         producer, self._producer = self._producer, None
         if type(producer) is SocketStream:
-            producer._sink = producer._pump = None
+            producer._direct = None
+
+    def flowTo(self, sink: Stream) -> None:
+        """
+        As L{Stream<lbproxy.streams.stream.Stream.flowTo>} has it.  If the sink is such
+        a stream too, what is read is moved to it directly.
+        """
+        if self._held or type(sink) is not SocketStream or sink.mode is not OPEN:
+            self.flow(sink.write)
+        else:
+            self._receive = sink.write
+        if type(sink) is SocketStream and sink._producer is self:
+            self._direct = sink
+            if self.readable and not (self.paused or self.readEnded):
+                self.loop.next(self)
 
     def flow(self, receive: Callable[[bytes], object]) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.flow>} has it."""
-        self._receive = receive
-        held, self._held = self._held, b""
-        if held:
-            receive(bytes(held))
-        if self.opened is None:
-            return
-        sink = self._sink
-        if sink is not None and sink.opened is not None and receive == sink.write:
-            self._pump = pumpBetween(self, sink)
-        if self.readable and not self.paused and not self.readEnded:
+        self._direct = None
+        super().flow(receive)
+        if (
+            self.readable
+            and not (self.paused or self.readEnded)
+            and self.opened is not None
+        ):
             self.loop.next(self)
 
     def hold(self, returned: bytes = b"") -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.hold>} has it."""
-        self._pump = None
+        self._direct = None
         super().hold(returned)
 
     def _giveBack(self) -> None:
@@ -483,7 +514,7 @@ class SocketStream(BufferedStream):
 
     def end(self) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.end>} has it."""
-        if not self.endAsked and self.mode is not Mode.LOST:
+        if not self.endAsked and self.mode is not LOST:
             self.endAsked = True
             self.unregisterProducer()
             if not self.deaf and not self.unsent and self.pipe is None:
@@ -503,14 +534,14 @@ class SocketStream(BufferedStream):
         """As L{Stream<lbproxy.streams.stream.Stream.finish>} has it."""
         if self.deaf:
             self.reset(closer)
-        elif self.mode is Mode.OPEN:
+        elif self.mode is OPEN:
             if self.readEnded and not self.unsent and self.pipe is None:
                 assert self.opened is not None
                 # The end of the stream, if it was sent, counts as a byte.
                 if undeliveredTo(self.opened.fileno()) <= self.writeClosed:
                     self._release(_DONE)
                     return True
-            self._close(Mode.FINISHING, closer)
+            self._close(FINISHING, closer)
             if self.paused:
                 self.resumeProducing()
             elif self.readable and not self.readEnded:
@@ -524,10 +555,9 @@ class SocketStream(BufferedStream):
     def closeIfThrough(self) -> bool:
         """As L{Stream<lbproxy.streams.stream.Stream.closeIfThrough>} has it."""
         opened = self.opened
-        isReset = self.mode is Mode.RESETTING
+        isReset = self.mode is RESETTING
         if opened is None or not (
-            isReset
-            or (self.mode is Mode.FINISHING and self.readEnded and self.writeClosed)
+            isReset or (self.mode is FINISHING and self.readEnded and self.writeClosed)
         ):
             return False
         if self.transit()[0]:
@@ -557,7 +587,7 @@ class SocketStream(BufferedStream):
             self.loop.next(self)
 
     def _close(self, mode: Mode, closer: Closer | None) -> None:
-        self._pump = None
+        self._direct = None
         super()._close(mode, closer)
 
     def fail(self, error: Exception) -> None:
@@ -579,7 +609,7 @@ class SocketStream(BufferedStream):
 
     def _lose(self, reason: Failure) -> None:
         """Become lost: release all that is held, and call the owner."""
-        if self.mode is not Mode.LOST:
+        if self.mode is not LOST:
             self._shut(reset=True)
             owner = self.owner
             self._release(reason)
@@ -588,9 +618,9 @@ class SocketStream(BufferedStream):
 
     def _release(self, reason: Failure) -> None:
         """Become lost: close, and refer to nothing any more."""
-        self.mode = Mode.LOST
+        self.mode = LOST
         self._shut(reset=False)
-        self._receive = self._pump = self._sink = None
+        self._receive = self._direct = None
         self._held = b""
         if self._fed:
             self.unregisterProducer()
@@ -612,8 +642,7 @@ def begun(owner: StreamOwner, transport: OnLoop) -> None:
     stream = SocketStream(owner, transport.socket, transport.loop, transport)
     transport.handOver(stream)
     # What has come already was announced to the transport.
-    stream.toTheEnd = transport.toTheEnd
-    stream.readable = transport.readable
+    stream.wasAnnounced(transport.announced())
     owner.streamReady(stream)
     if stream.readable and stream.opened is not None:
         stream.loop.next(stream)

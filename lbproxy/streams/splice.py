@@ -11,13 +11,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.error import ConnectionLost
 
 from .pipes import Pipe
-from .socketkinds import TURN_BYTES
+from .socketkinds import LEAST_READ, TURN_BYTES
 
 if TYPE_CHECKING:
     from typing import Any
@@ -48,13 +47,13 @@ class End(Protocol):
     toTheEnd: bool
     endFollows: bool
     readsAll: bool
-    writable: bool
     deaf: bool
     received: int
     accepted: int
     sent: int
     unsent: bytes
     pipe: Pipe | None
+    fullReads: int
 
     def endFound(self) -> None:
         """A read has found the end of the peer's stream."""
@@ -69,77 +68,77 @@ class End(Protocol):
         """There is something unsent."""
 
 
-def pumpBetween(source: End, sink: End) -> Callable[[], None]:
+def pump(source: End, sink: End) -> None:
     """
-    Make what moves bytes from one stream to another, as long as there are some and
-    C{source} is not paused.
+    Move bytes from one stream to another, as long as there are some and C{source} is
+    not paused.
 
-    Everything that it needs is bound to it once: that takes a fifth less time for a
-    message than looking it up.
+    This is a function that is called for each message: a closure for each direction,
+    with all that it needs bound to it, costs a connection more than it saves.
     """
-    assert source.opened is not None
-    assert sink.opened is not None
-    receive, send, view = source.opened.recv_into, sink.opened.send, SHARED
-    full = 0
-
-    def pump() -> None:
-        nonlocal full
-        if sink.unsent or sink.pipe is not None:
-            # What was written before goes first, whoever has resumed the source.
+    if sink.unsent or sink.pipe is not None:
+        # What was written before goes first, whoever has resumed the source.
+        sink.pauseProducer()
+        return
+    reads, writes = source.opened, sink.opened
+    assert reads is not None
+    assert writes is not None
+    budget = TURN_BYTES
+    while True:
+        try:
+            got = reads.recv_into(SHARED, BUFFER, _DONTWAIT)
+        except BlockingIOError:
+            source.readable = False
+            source.toTheEnd = source.readsAll
+            source.fullReads = 0
+            return
+        except OSError:
+            source.fail(ConnectionLost())
+            return
+        if not got:
+            source.endFound()
+            return
+        source.received += got
+        sink.accepted += got
+        try:
+            sent = writes.send(SHARED[:got], FLAGS)
+        except OSError as error:
+            if error.errno not in LATER:
+                sink.sendFailed(error)
+                _leave(source)
+                return
+            sent = 0
+        sink.sent += sent
+        if sent < got:
+            sink.unsent = bytes(SHARED[sent:got])
             sink.pauseProducer()
             return
-        budget = TURN_BYTES
-        while not source.paused and not source.readEnded:
-            if full >= _BULK:
-                pipe = source.loop.pipes.take()
-                full = 0
-                if pipe is not None:
-                    _splice(source, sink, pipe)
-                    return
-            try:
-                got = receive(view, BUFFER, _DONTWAIT)
-            except BlockingIOError:
-                source.readable = source.toTheEnd = False
-                full = 0
+        if got < BUFFER:
+            source.fullReads = 0
+            if not source.toTheEnd:
+                source.readable = False
                 return
-            except OSError:
-                source.fail(ConnectionLost())
-                return
-            if not got:
+            if source.endFollows:
                 source.endFound()
                 return
-            source.received += got
-            sink.accepted += got
-            try:
-                sent = send(view[:got], FLAGS)
-            except OSError as error:
-                if error.errno not in LATER:
-                    sink.sendFailed(error)
-                    _leave(source)
-                    return
-                sent = 0
-            sink.sent += sent
-            if sent < got:
-                sink.writable = False
-                sink.unsent = bytes(view[sent:got])
-                sink.pauseProducer()
+        else:
+            source.fullReads += 1
+            if source.fullReads >= _BULK and _isSpliced(source, sink):
                 return
-            if got < BUFFER:
-                full = 0
-                if source.endFollows:
-                    source.endFound()
-                    return
-                if not (source.toTheEnd or source.readsAll):
-                    source.readable = False
-                    return
-            else:
-                full += 1
-                budget -= got
-                if budget <= 0:
-                    source.loop.goOn(source)
-                    return
+        budget -= got if got > LEAST_READ else LEAST_READ
+        if budget <= 0:
+            source.loop.goOn(source)
+            return
 
-    return pump
+
+def _isSpliced(source: End, sink: End) -> bool:
+    """Go on by way of a pipe, if there is one."""
+    source.fullReads = 0
+    pipe = source.loop.pipes.take()
+    if pipe is None:
+        return False
+    _splice(source, sink, pipe)
+    return True
 
 
 def _leave(source: End) -> None:
@@ -166,7 +165,8 @@ def _splice(source: End, sink: End, pipe: Pipe) -> None:
             try:
                 got = os.splice(reads, pipe.writes, pipe.size, flags=_MOVE)
             except BlockingIOError:
-                source.readable = source.toTheEnd = False
+                source.readable = False
+                source.toTheEnd = source.readsAll
                 return
             except OSError:
                 source.fail(ConnectionLost())
@@ -177,7 +177,7 @@ def _splice(source: End, sink: End, pipe: Pipe) -> None:
             pipe.held += got
             source.received += got
             sink.accepted += got
-            budget -= got
+            budget -= max(got, LEAST_READ)
             if not drain(sink, pipe):
                 if sink.deaf:
                     _leave(source)
@@ -204,7 +204,6 @@ def drain(sink: End, pipe: Pipe) -> bool:
         try:
             sent = os.splice(pipe.reads, writes, pipe.held, flags=_MOVE)
         except BlockingIOError:
-            sink.writable = False
             return False
         except OSError as error:
             sink.sendFailed(error)

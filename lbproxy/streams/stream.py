@@ -46,6 +46,10 @@ class Mode(Enum):
     LOST = "lost"
 
 
+OPEN, FINISHING, RESETTING, ABORTED, LOST = Mode
+"""By themselves: to look one up in its class takes 65 ns more (Python 3.11)."""
+
+
 @frozen
 class Facts:
     """
@@ -139,6 +143,9 @@ class Stream(Protocol):
 
         @param receive: Called with each piece, never empty.
         """
+
+    def flowTo(self, sink: Stream) -> None:
+        """Flow to the C{write} of another stream, whose producer this one is."""
 
     def hold(self, returned: bytes = b"") -> None:
         """

@@ -28,10 +28,14 @@ from .kinds import KINDS, OTHER, UNACKNOWLEDGED, Found, Kind, readOut
 from .socketkinds import OnLoop
 from .socketstreams import begun
 from .stream import (
+    ABORTED,
+    FINISHING,
+    LOST,
+    OPEN,
+    RESETTING,
     Closer,
     Facts,
     GivenUp,
-    Mode,
     Overrun,
     StreamOwner,
     Truncated,
@@ -63,7 +67,7 @@ class TransportStream(BufferedStream, Protocol):
     transport: Any = None
     descriptor: Any = None
     facts = Facts()
-    mode = Mode.OPEN
+    mode = OPEN
     readEnded = False
     endAsked = False
     writeClosed = False
@@ -143,7 +147,7 @@ class TransportStream(BufferedStream, Protocol):
             self.descriptor.connectionLost(Failure(ConnectionLost()))
             return
         self.readEnded = True
-        if self.mode is Mode.OPEN and self.owner is not None:
+        if self.mode is OPEN and self.owner is not None:
             self.owner.streamEnded(self)
         elif self.writeClosed:
             self.closeIfThrough()
@@ -198,7 +202,7 @@ class TransportStream(BufferedStream, Protocol):
         if self.descriptor is not None:
             # Otherwise an end of stream would be sent after the dropped bytes.
             self.descriptor._writeDisconnecting = False
-        if self.mode is not Mode.OPEN:
+        if self.mode is not OPEN:
             self.abort()
         elif self.owner is not None:
             self.owner.streamDeaf(self)
@@ -246,7 +250,7 @@ class TransportStream(BufferedStream, Protocol):
 
     def write(self, data: bytes) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.write>} has it."""
-        if not self.deaf and self.mode is not Mode.LOST:
+        if not self.deaf and self.mode is not LOST:
             self.accepted += len(data)
             self.transport.write(data)
 
@@ -254,12 +258,12 @@ class TransportStream(BufferedStream, Protocol):
         """Stop reading."""
         if not self.paused:
             self.paused = True
-            if self.facts.pauses and not self.readEnded and self.mode is not Mode.LOST:
+            if self.facts.pauses and not self.readEnded and self.mode is not LOST:
                 self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
         """Go on reading."""
-        if not self.paused or self.mode in (Mode.RESETTING, Mode.ABORTED, Mode.LOST):
+        if not self.paused or self.mode in (RESETTING, ABORTED, LOST):
             return
         self.paused = False
         if self._receive is not None and self._held:
@@ -271,13 +275,13 @@ class TransportStream(BufferedStream, Protocol):
     def registerProducer(self, producer: Any, streaming: bool = True) -> None:
         """Let C{producer} be paused while there is much to send."""
         register = getattr(self.transport, "registerProducer", None)
-        if register is not None and self.mode is not Mode.LOST:
+        if register is not None and self.mode is not LOST:
             self._fed = True
             register(producer, streaming)
 
     def unregisterProducer(self) -> None:
         """Undo L{registerProducer}; no transport closes while it has a producer."""
-        if self._fed and self.mode is not Mode.LOST:
+        if self._fed and self.mode is not LOST:
             self._fed = False
             self.transport.unregisterProducer()
 
@@ -293,7 +297,7 @@ class TransportStream(BufferedStream, Protocol):
 
     def end(self) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.end>} has it."""
-        if not self.endAsked and self.mode is not Mode.LOST:
+        if not self.endAsked and self.mode is not LOST:
             self.endAsked = True
             if not self.deaf:
                 if self._fed:
@@ -304,8 +308,8 @@ class TransportStream(BufferedStream, Protocol):
         """As L{Stream<lbproxy.streams.stream.Stream.finish>} has it."""
         if self.deaf:
             self.reset(closer)
-        elif self.mode is Mode.OPEN:
-            self._close(Mode.FINISHING, closer)
+        elif self.mode is OPEN:
+            self._close(FINISHING, closer)
             if self.paused:
                 self.resumeProducing()
             if not self.endAsked:
@@ -323,8 +327,8 @@ class TransportStream(BufferedStream, Protocol):
 
     def closeIfThrough(self) -> bool:
         """As L{Stream<lbproxy.streams.stream.Stream.closeIfThrough>} has it."""
-        through = self.mode is Mode.RESETTING or (
-            self.mode is Mode.FINISHING and self.readEnded and self.writeClosed
+        through = self.mode is RESETTING or (
+            self.mode is FINISHING and self.readEnded and self.writeClosed
         )
         if not through:
             return False
@@ -334,7 +338,7 @@ class TransportStream(BufferedStream, Protocol):
                     self._closer.lookSoon()
                 return False
             self.abort()
-        elif self.mode is Mode.RESETTING:
+        elif self.mode is RESETTING:
             self.abort()
         else:
             self.transport.loseConnection()
@@ -349,11 +353,11 @@ class TransportStream(BufferedStream, Protocol):
 
     def _lose(self, reason: Failure) -> None:
         """Become lost: release all that is held, and call the owner."""
-        if self.mode is Mode.LOST:
+        if self.mode is LOST:
             return
         if self.descriptor is not None:
             self._kind.detach(self)
-        self.mode = Mode.LOST
+        self.mode = LOST
         self._receive = None
         self._held = b""
         if self._discards and self._closer is not None:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from .limits import LINGER, LOOKS, Limit, Limits, Row
 from .pace import Pace
-from .stream import Mode, Stream
+from .stream import ABORTED, FINISHING, LOST, RESETTING, Stream
 from .wheel import Entry, Wheel
 
 _FIRST_POLL = 0.002
@@ -78,7 +78,7 @@ class _Mark:
         if stream.received != self.received:
             self.received = stream.received
             # Input that is discarded is no progress.
-            moved = stream.mode is not Mode.FINISHING
+            moved = stream.mode is not FINISHING
         if self.waiting or stream.accepted != self.accepted:
             waiting, taken = stream.transit()
             if taken != self.taken:
@@ -96,9 +96,9 @@ class _Mark:
         @param entered: When the close began.
         """
         mode = self.stream.mode
-        if mode is Mode.ABORTED:
+        if mode is ABORTED:
             self.aborted = min(self.aborted, now)
-        elif mode is not Mode.LOST and not self.stream.closeIfThrough():
+        elif mode is not LOST and not self.stream.closeIfThrough():
             before = self.waiting
             self.look(now)
             if not self.waiting:
@@ -107,8 +107,8 @@ class _Mark:
     def polled(self) -> bool:
         """Whether only delivery is waited for, which no event reports."""
         stream = self.stream
-        return stream.mode is Mode.RESETTING or (
-            stream.mode is Mode.FINISHING and stream.readEnded and self.waiting > 0
+        return stream.mode is RESETTING or (
+            stream.mode is FINISHING and stream.readEnded and self.waiting > 0
         )
 
 
@@ -298,8 +298,8 @@ class Watch(Entry):
         if limit is Limit.STALL:
             return mark.since + (limits.stallTimeout or inf) if mark.waiting else inf
         if limit is Limit.GIVE_UP:
-            return mark.aborted + limits.closeTimeout if mode is Mode.ABORTED else inf
-        if mode not in (Mode.FINISHING, Mode.RESETTING):
+            return mark.aborted + limits.closeTimeout if mode is ABORTED else inf
+        if mode not in (FINISHING, RESETTING):
             return inf
         if limit is Limit.LINGER:
             return mark.settled + LINGER

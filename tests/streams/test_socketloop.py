@@ -68,6 +68,10 @@ class Told:
         self.events.append(events)
         self.does()
 
+    def socketTurn(self) -> None:
+        self.events.append(0)
+        self.does()
+
     def socketBroke(self, reason: Failure) -> None:
         self.reasons.append(reason)
         self.close()
