@@ -19,7 +19,7 @@ from bench.contenders.loads import Load, abLoad, wrkLoad
 from bench.contenders.measure import Range, Sample, compared, measured, ranges, turns
 from bench.contenders.processes import Broken, Cpu, Running, cpuOfStat
 from bench.contenders.programs import Contender, streamModule, versionIn
-from bench.contenders.report import Results, asJson, shortly, table, text
+from bench.contenders.report import Results, asJson, gate, shortly, table, text
 from bench.contenders.work import WORKS, Figures, Measure, Stage, throughput
 
 WRK = """\
@@ -152,6 +152,41 @@ def test_ratios() -> None:
         "pen": -0.5,
     }
     assert "ratio" not in figures["nginx"]
+
+
+@pytest.mark.parametrize(
+    ("lbproxy", "said"),
+    [
+        ((9.0, 10.0, 12.0), "0.900 1.00 1.20; the gate is 1.1: kept"),
+        ((9.0, 12.0, 15.0), "0.900 1.20 1.50; the gate is 1.1: not kept"),
+    ],
+)
+def test_gate(lbproxy: tuple[float, ...], said: str) -> None:
+    """
+    What a new connection costs lbproxy is compared with the compact balancer in the
+    same round, and there is a line of it below the table.
+    """
+    samples = []
+    for at, user in enumerate(lbproxy):
+        # The machine gets slower.
+        figures = {"compact": {"user": 10.0 + at}, "nginx": {"user": 5.0}}
+        figures["lbproxy-epoll"] = {"user": user / 10 * (10.0 + at)}
+        figures["lbproxy-reactor"] = {"user": 99.0}
+        samples += [
+            Sample("connection-a-request", at, name, each)
+            for name, each in compared(figures, ("user",)).items()
+        ]
+    of = ranges(samples)["connection-a-request"]
+    assert {name for name in of if "overCompact" in of[name]} == {
+        *("lbproxy-epoll", "lbproxy-reactor")
+    }
+    kinds = {each.name: each for each in WORKS}
+    work = kinds["connection-a-request"]
+    whole = Results([work], contenders(*of), {}, samples, {}, [])
+    assert text(whole).splitlines()[-1] == f"lbproxy-epoll / compact: {said}"
+    assert gate(kinds["keepalive-64B"], of) == ""
+    del of["lbproxy-epoll"]
+    assert gate(work, of) == ""
 
 
 @pytest.mark.parametrize("others", [{}, {"pen": {"memory": 3.0}}])
@@ -325,13 +360,15 @@ def test_chosen() -> None:
     [
         ("keepalive-64B", ["direct", "nginx"], ["direct", "nginx"]),
         ("keepalive-64B", ["nginx"], ["nginx"]),
+        ("keepalive-64B", ["compact"], ["compact"]),
+        ("download-64MiB", ["compact", "nginx"], ["nginx"]),
         ("latency", ["nginx"], ["direct", "nginx"]),
         ("idle-memory", ["direct", "nginx"], ["nginx"]),
     ],
 )
 def test_taking(work: str, named: list[str], part: list[str]) -> None:
     """What a balancer adds needs the latency without one; no memory needs that."""
-    there = contenders("direct", "nginx", "pen")
+    there = contenders("direct", "compact", "nginx", "pen")
     kinds = {each.name: each for each in WORKS}
     found = taking(kinds[work], there, chosen(there, named))
     assert [each.name for each in found] == part

@@ -21,9 +21,9 @@ from .chart import chart
 from .configs import CONNECTIONS
 from .measure import Sample, measured
 from .processes import STOPPING, Broken
-from .programs import DIRECT, Contender, installed
+from .programs import COMPACT, DIRECT, Contender, installed
 from .report import Results, asJson, text
-from .work import WORKS, Idle, Latency, Stage, Work
+from .work import WORKS, Idle, Latency, Stage, Throughput, Work
 
 _DESCRIPTORS = 3 * CONNECTIONS
 """What this process and each contender may need: HAProxy has pipes beside sockets."""
@@ -138,6 +138,8 @@ def taking(
         # memory is a balancer's.
         if (each in part or (isinstance(work, Latency) and each.name == DIRECT))
         and not (isinstance(work, Idle) and each.name == DIRECT)
+        # It has nothing for bulk.
+        and not (isinstance(work, Throughput) and work.bulk and each.name == COMPACT)
     ]
 
 

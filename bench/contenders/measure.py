@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 import attrs
 
 from .processes import Broken
-from .programs import DIRECT, YARDSTICKS, Contender
+from .programs import COMPACT, DIRECT, OURS, YARDSTICKS, Contender
 from .work import Figures, Stage, Work
 
 
@@ -64,8 +64,8 @@ def compared(figures: dict[str, Figures], parts: Sequence[str]) -> dict[str, Fig
     @param figures: By contender.
     @param parts: The figures whose sum is what a unit costs.
     @return: The same with C{ratio}, the costs in relation to those of the cheapest of
-        L{YARDSTICKS}, and C{added}, the mean latency above that of no balancer; each
-        where it can be told.
+        L{YARDSTICKS}; C{overCompact}, lbproxy's own in relation to L{COMPACT}'s; and
+        C{added}, the mean latency above that of no balancer; each where it can be told.
     """
     costs = {
         name: sum(each[part] for part in parts)
@@ -73,12 +73,15 @@ def compared(figures: dict[str, Figures], parts: Sequence[str]) -> dict[str, Fig
         if all(part in each for part in parts)
     }
     known = [costs[name] for name in YARDSTICKS if costs.get(name, 0) > 0]
+    least = costs.get(COMPACT, 0)
     direct = figures.get(DIRECT, {}).get("mean")
     more: dict[str, Figures] = {}
     for name, each in figures.items():
         more[name] = dict(each)
         if known and name in costs:
             more[name]["ratio"] = costs[name] / min(known)
+        if least > 0 and name in costs and name.startswith(OURS):
+            more[name]["overCompact"] = costs[name] / least
         if direct is not None and name != DIRECT and "mean" in each:
             more[name]["added"] = each["mean"] - direct
     return more

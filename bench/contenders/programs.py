@@ -37,6 +37,12 @@ from .processes import HOST, Broken, Running, freePort, started
 DIRECT = "direct"
 """The name of no balancer: the load goes to the backend itself."""
 
+OURS = "lbproxy"
+"""What the names of lbproxy's contenders begin with."""
+
+COMPACT = "compact"
+"""The name of L{bench.compact}, the least that a right session costs in Python."""
+
 _SOCKETS = ("reactor", "epoll")
 """The values of lbproxy's key C{sockets}, whichever of them a version knows."""
 
@@ -184,12 +190,21 @@ def _envoy() -> Contender:
     return Contender("", versionIn(said), command)
 
 
-def _portforward() -> Contender:
+def _ownModule(module: str, version: str) -> Contender:
+    """A module that is given its port and that of the backend."""
+
     def command(directory: Path, port: int, backend: int) -> list[str]:
-        module = f"{__package__}.portforward"
         return [sys.executable, "-m", module, str(port), str(backend)]
 
-    return Contender("", version("Twisted"), command)
+    return Contender("", version, command)
+
+
+def _portforward() -> Contender:
+    return _ownModule(f"{__package__}.portforward", version("Twisted"))
+
+
+def _compact() -> Contender:
+    return _ownModule("bench.compact", lbproxy.__version__)
 
 
 def _lbproxy(process: str) -> Contender:
@@ -218,8 +233,8 @@ def _lbproxies(directory: Path) -> list[Contender]:
     for sockets in _SOCKETS:
         contender = _lbproxy(f'[process]\nsockets = "{sockets}"')
         if _accepted(contender, directory):
-            known.append(attrs.evolve(contender, name=f"lbproxy-{sockets}"))
-    return known or [attrs.evolve(_lbproxy(""), name="lbproxy")]
+            known.append(attrs.evolve(contender, name=f"{OURS}-{sockets}"))
+    return known or [attrs.evolve(_lbproxy(""), name=OURS)]
 
 
 _OTHERS: dict[str, Callable[[], Contender]] = {
@@ -245,6 +260,7 @@ def installed(directory: Path) -> tuple[list[Contender], dict[str, str]]:
     @return: Those that are installed, and why each of the others is left out.
     """
     there = [Contender(DIRECT, "", None), *_lbproxies(directory)]
+    there.append(attrs.evolve(_compact(), name=COMPACT))
     out: dict[str, str] = {}
     for name, make in _OTHERS.items():
         try:

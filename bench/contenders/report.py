@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 
 from .measure import Range, Sample, ranges
-from .programs import Contender
+from .programs import COMPACT, Contender
 from .work import Work
 
 COLUMNS = {
@@ -25,6 +25,12 @@ COLUMNS = {
     "ratio": "cost ratio",
 }
 """The columns of the table: the figures' names and their headings."""
+
+GATES = {"connection-a-request": ("lbproxy-epoll", 1.1)}
+"""
+By the name of a kind of work, how much more than the compact balancer one of lbproxy's
+contenders may cost there.
+"""
 
 
 @attrs.frozen
@@ -119,6 +125,29 @@ def table(
     return _aligned(rows)
 
 
+def gate(work: Work, of: Mapping[str, Mapping[str, Range]]) -> str:
+    """
+    How far lbproxy is from its gate at one kind of work.
+
+    @param of: The figures' ranges by contender and figure.
+    @return: A line, or C{""} if there is no gate or one of the two was not measured.
+    """
+    name, most = GATES.get(work.name, ("", 0.0))
+    ratio = of.get(name, {}).get("overCompact")
+    if ratio is None:
+        return ""
+    kept = "kept" if ratio.median <= most else "not kept"
+    return f"{name} / {COMPACT}: {_cell(ratio)}; the gate is {most}: {kept}"
+
+
+def _part(
+    work: Work, of: Mapping[str, Mapping[str, Range]], names: Sequence[str]
+) -> str:
+    """All about one kind of work, below an empty line."""
+    lines = ["", table(work, of, names), gate(work, of)]
+    return "\n".join(lines if lines[-1] else lines[:-1])
+
+
 def machine() -> dict[str, str]:
     """What the bench runs on."""
     processor = "?"
@@ -145,10 +174,7 @@ def text(results: Results) -> str:
         ", ".join(f"{name} {value}" for name, value in machine().items()),
         ", ".join(versions),
         "Each figure: least, median and most of the rounds.",
-        *(
-            "\n" + table(work, figures.get(work.name, {}), names)
-            for work in results.works
-        ),
+        *(_part(work, figures.get(work.name, {}), names) for work in results.works),
     ]
     if results.failures:
         parts += ["", "What came to nothing:", *results.failures]
