@@ -16,6 +16,7 @@ from functools import partial
 from twisted.internet.interfaces import IListeningPort, IPushProducer
 from twisted.logger import Logger
 
+from ..streams.pipes import mostPipes
 from ..streams.wheel import Timer, Wheel
 from ..words.units import formatDuration
 
@@ -82,7 +83,7 @@ class Capacity:
         @param configured: C{max-connections}; 0 for as many as there are
             descriptors for.
         """
-        affordableNow = affordable()
+        affordableNow = affordable(self._count)
         self.limit = min(configured or affordableNow, affordableNow)
         few = 0 < configured <= affordableNow
         self._reason = _MAX_CONNECTIONS if few else _DESCRIPTORS
@@ -171,11 +172,16 @@ class Capacity:
         )
 
 
-def affordable() -> int:
-    """How many connections this process has descriptors for, at least one."""
+def affordable(connections: int = 0) -> int:
+    """
+    How many connections this process has descriptors for, at least one.
+
+    @param connections: How many it has at present, whose descriptors count as free.
+    """
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     try:
         used = len(os.listdir("/proc/self/fd"))
     except OSError:
         used = 32
-    return max(1, (allowed - used - _SPARE) // 2)
+    used = max(0, used - 2 * connections)
+    return max(1, (allowed - used - _SPARE) // 2 - mostPipes())

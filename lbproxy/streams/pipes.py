@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 
 _PIPE = 1 << 18
 """Bytes that a pipe holds.  A larger one than fits the processor's cache is slower."""
@@ -13,6 +14,15 @@ _MOST_PIPES = 256
 The most pipes at a time: 64 MiB of kernel memory, which a user without privileges may
 have by default (/proc/sys/fs/pipe-user-pages-soft); beyond it bytes are copied.
 """
+
+_SHARE = 64
+"""One pipe, two descriptors, for so many descriptors that the process may have."""
+
+
+def mostPipes() -> int:
+    """The most pipes that this process uses at a time."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return min(_MOST_PIPES, allowed // _SHARE)
 
 
 class Pipe:
@@ -49,11 +59,11 @@ class Pipes:
     @ivar used: How many are in use.
     """
 
-    def __init__(self, most: int = _MOST_PIPES) -> None:
+    def __init__(self, most: int | None = None) -> None:
         """
-        @param most: The most pipes in use at a time.
+        @param most: The most pipes in use at a time; L{None} for L{mostPipes}.
         """
-        self._most = most
+        self._most = mostPipes() if most is None else most
         self._free: list[Pipe] = []
         self.used = 0
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import select
+import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Event
 
 import pytest
+from configured import configured
 
-from .conftest import Start, StartWith
+from .conftest import Start, StartTwistd, StartWith
 from .daemon import Daemon, eventually, steady
 from .peers import Backend, asks, echo, readExactly
 
@@ -32,6 +35,13 @@ def crowd() -> Iterator[Callable[[Daemon, int], list[socket.socket]]]:
             return clients
 
         yield crowd
+
+
+def endless(connected: socket.socket) -> None:
+    """Send until the other side is gone."""
+    with suppress(OSError):
+        while True:
+            connected.sendall(bytes(1 << 20))
 
 
 def answered(clients: list[socket.socket]) -> list[socket.socket]:
@@ -78,6 +88,46 @@ def test_clientsWait(
         for client in lucky:
             clients.remove(client)
             client.close()
+
+
+def test_reloaded(
+    startTwistd: StartTwistd,
+    serve: Callable[..., Backend],
+    crowd: Callable[[Daemon, int], list[socket.socket]],
+    tmp_path: Path,
+) -> None:
+    """A reload lets in no fewer clients, however many there are when it comes."""
+    config = tmp_path / "lbproxy.toml"
+    where = "tcp:0:interface=127.0.0.1"
+    config.write_text(configured(serve(echo).connect, listen=where))
+    daemon = startTwistd("lbproxy", f"--config={config}", prefix=FEW)
+    clients = crowd(daemon, 60)
+    first = room(clients)
+    assert first < len(clients) - 3
+    os.kill(daemon.pid, signal.SIGHUP)
+    daemon.says("The configuration was loaded again")
+    for client in answered(clients)[:10]:
+        clients.remove(client)
+        client.close()
+    # A descriptor or two of the process itself may have come since the start.
+    eventually(lambda: len(answered(clients)) >= first - 2, "their places stay free")
+
+
+def test_slowDownloads(
+    start: Start,
+    serve: Callable[..., Backend],
+    crowd: Callable[[Daemon, int], list[socket.socket]],
+) -> None:
+    """
+    Clients that take nothing of a large answer need no descriptors that new clients
+    are let in for.
+    """
+    daemon = start(over=[serve(endless)], prefix=FEW)
+    opened = Path(f"/proc/{daemon.pid}/fd")
+    for count in (20, 60):
+        room(crowd(daemon, count))
+        steady(lambda: len(list(opened.iterdir())), seconds=0.5)
+    assert "Too many open files" not in daemon.log
 
 
 def test_suddenly(

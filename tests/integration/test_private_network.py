@@ -197,5 +197,6 @@ def test_hostsFileChanges(network: PrivateNetwork, start: Start, serve: Serve) -
         network.hosts(f"{SECOND} web.internal")
         daemon.says(f"tcp:{SECOND}:8001 came, tcp:{FIRST}:8001 went")
         assert get(daemon) == b"second"
+        eventually(lambda: b"second" in load.answers, "the second one gets no load")
     assert not load.failures
     assert set(load.answers) == {b"first", b"second"}

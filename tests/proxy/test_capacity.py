@@ -85,7 +85,7 @@ def test_configuredLimit(logged) -> None:
         "max-connections is reached, with 3 connections: new clients wait"
     )
     capacity.allow(0)
-    assert capacity.limit == affordable()
+    assert capacity.limit == affordable(3)
 
 
 def test_exhausted(logged) -> None:
@@ -126,3 +126,4 @@ def test_exhaustedAtTheLimit(logged) -> None:
 def test_affordable() -> None:
     """There is always one, and never more than half the descriptors."""
     assert affordable() >= 1
+    assert affordable(1_000_000) >= affordable(1) >= affordable()
