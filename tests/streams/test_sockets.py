@@ -133,22 +133,27 @@ def test_which() -> None:
 
 @ways
 @pytest.mark.parametrize("resets", [True, False])
+@pytest.mark.parametrize("rounds", [1, pytest.param(10, marks=pytest.mark.long)])
 @ensureDeferred
-async def test_goneBeforeAnybodyLooks(resets: bool, way: str) -> None:
-    """A backend that answers and is gone at once has been connected to and answered."""
+async def test_goneBeforeAnybodyLooks(rounds: int, resets: bool, way: str) -> None:
+    """
+    Backends that answer and are gone at once have been connected to, and all of their
+    answers arrive: 400 at a time, and thousands in all.
+    """
     count, sockets = 400, SocketReactor(reactor)
-    with socket.create_server(("127.0.0.1", 0), backlog=count) as listening:
-        thread = answering(listening, count, resets)
-        where = listening.getsockname()
-        dialled = [Dialled(sockets, where, way) for _ in range(count)]
-        await until(dialled)
-        thread.join()
-    assert {each.heard for each in dialled} == {ANSWER}
-    for each in dialled:
-        assert each.reason is not None
-        assert not (resets and each.reason.check(ConnectionDone))
-        assert each.told[0] == "ready"
-        assert ("ended" in each.told) is not resets
+    for _ in range(rounds):
+        with socket.create_server(("127.0.0.1", 0), backlog=count) as listening:
+            thread = answering(listening, count, resets)
+            where = listening.getsockname()
+            dialled = [Dialled(sockets, where, way) for _ in range(count)]
+            await until(dialled)
+            thread.join()
+        assert [each.heard for each in dialled] == [ANSWER] * count
+        for each in dialled:
+            assert each.reason is not None
+            assert not (resets and each.reason.check(ConnectionDone))
+            assert each.told[0] == "ready"
+            assert ("ended" in each.told) is not resets
 
 
 @ways
