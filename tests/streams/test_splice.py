@@ -6,7 +6,8 @@ import contextlib
 import socket
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -24,18 +25,21 @@ BULK = content(8 << 20)
 WINDOW = 1 << 17
 
 
-def pair(kind: str) -> tuple[socket.socket, socket.socket]:
+def pair(kind: str, window: int | None = WINDOW) -> tuple[socket.socket, socket.socket]:
     """
     A connected pair, whose kernel holds little.  The first one blocks, as one does that
     was accepted; so a call that waits for it would stop the test.
+
+    @param window: The most that the kernel holds; L{None} for as much as it likes.
     """
     if kind == "unix":
         one, other = socket.socketpair()
     else:
         with socket.create_server(("127.0.0.1", 0)) as listening:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
             one = socket.socket()
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
+            if window is not None:
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
             one.connect(listening.getsockname())
             other, _ = listening.accept()
     other.setblocking(False)
@@ -54,11 +58,22 @@ class Counted(Pipes):
 
 
 class Joined:
-    """Two streams that are joined, with both far ends in the test's hands."""
+    """
+    Two streams that are joined, with both far ends in the test's hands.
 
-    def __init__(self, kind: str = "tcp", most: int = 256) -> None:
+    @cvar window: The most that the kernel holds for a far end.
+    """
+
+    window: int | None = WINDOW
+
+    def __init__(
+        self,
+        kind: str = "tcp",
+        most: int = 256,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self.reactor = Reactor()
-        self.loop = SocketLoop(self.reactor)
+        self.loop = SocketLoop(self.reactor, clock)
         self.pipes = self.loop.pipes = Counted(most)
         self.told: list[object] = []
         self.streams: list[SocketStream] = []
@@ -72,7 +87,7 @@ class Joined:
         return self.kind == "tcp"
 
     def stream(self, kind: str) -> socket.socket:
-        near, far = pair(kind)
+        near, far = pair(kind, self.window)
         stream = SocketStream(self, near, self.loop)
         self.streams.append(stream)
         self.loop.add(near.fileno(), stream)
