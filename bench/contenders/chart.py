@@ -60,7 +60,7 @@ def _group(
         for name in names
         if all(part in of.get(name, {}) for part in work.compared)
     }
-    if not costs:
+    if not work.compared or not costs:
         return [], y
     longest = max(sum(value for _, value in parts) for parts in costs.values())
     scale = _BARS / longest if longest > 0 else 0.0

@@ -7,7 +7,8 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -107,27 +108,69 @@ def _text(file: IO[bytes]) -> str:
     return file.read().decode(errors="replace")
 
 
-def _run(name: str, arguments: Sequence[str], seconds: float) -> str:
+@contextmanager
+def _running(
+    name: str, arguments: Sequence[str], seconds: float
+) -> Iterator[Callable[[], str]]:
     """
-    What a program prints.
+    Start a program.
 
     @param seconds: How long it should take.
-    @raise Broken: If it is not installed, fails, or takes too long.
+    @return: What waits for its end, and returns what it has printed.  It raises
+        L{Broken} if the program fails, or takes too long.
+    @raise Broken: If it is not installed.
     """
     program = shutil.which(name)
     if program is None:
         raise Broken(f"{name}: not installed")
-    with TemporaryFile() as output, TemporaryFile() as errors:
-        with launched([program, *arguments], output, errors) as process:
+    with (
+        TemporaryFile() as output,
+        TemporaryFile() as errors,
+        launched([program, *arguments], output, errors) as process,
+    ):
+
+        def ended() -> str:
             try:
                 status = process.wait(seconds + _SPARE)
             except subprocess.TimeoutExpired:
                 raise Broken(f"{name}: did not end") from None
-        printed, wrong = _text(output), _text(errors)
-    if status:
-        said = (wrong.strip() or printed.strip()).splitlines()
-        raise Broken(f"{name}: {said[-1] if said else status}")
-    return printed
+            printed = _text(output)
+            if status:
+                said = (_text(errors).strip() or printed.strip()).splitlines()
+                raise Broken(f"{name}: {said[-1] if said else status}")
+            return printed
+
+        yield ended
+
+
+@contextmanager
+def wrkRunning(
+    port: int,
+    path: str,
+    connections: int,
+    seconds: int,
+    *,
+    close: bool = False,
+    upload: int = 0,
+) -> Iterator[Callable[[], Load]]:
+    """
+    Start wrk, which keeps a request under way on each connection to a port.
+
+    @param close: Whether each request has a connection of its own.
+    @param upload: How many bytes each request sends.
+    @return: What waits for its end, and returns what it has measured.  It raises
+        L{Broken} if wrk fails.
+    @raise Broken: If wrk is not installed.
+    """
+    arguments = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
+    arguments += ["-s", str(_SCRIPT)]
+    if close:
+        arguments += ["-H", "Connection: close"]
+    arguments.append(f"http://{HOST}:{port}{path}")
+    if upload:
+        arguments += ["--", str(upload)]
+    with _running("wrk", arguments, seconds) as ended:
+        yield lambda: wrkLoad(ended())
 
 
 def wrk(
@@ -140,20 +183,14 @@ def wrk(
     upload: int = 0,
 ) -> Load:
     """
-    Load a port with wrk, which keeps a request under way on each connection.
+    Load a port with wrk; for the parameters see L{wrkRunning}.
 
-    @param close: Whether each request has a connection of its own.
-    @param upload: How many bytes each request sends.
     @raise Broken: If wrk does not run.
     """
-    arguments = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"]
-    arguments += ["-s", str(_SCRIPT)]
-    if close:
-        arguments += ["-H", "Connection: close"]
-    arguments.append(f"http://{HOST}:{port}{path}")
-    if upload:
-        arguments += ["--", str(upload)]
-    return wrkLoad(_run("wrk", arguments, seconds))
+    with wrkRunning(
+        port, path, connections, seconds, close=close, upload=upload
+    ) as ended:
+        return ended()
 
 
 def ab(port: int, path: str, connections: int, requests: int, directory: Path) -> Load:
@@ -168,5 +205,5 @@ def ab(port: int, path: str, connections: int, requests: int, directory: Path) -
     arguments = ["-q", "-n", str(requests), "-c", str(connections)]
     arguments += ["-e", str(percentiles), f"http://{HOST}:{port}{path}"]
     # A thousand a second are few; at that rate it ends in time.
-    printed = _run("ab", arguments, requests / 1000)
-    return abLoad(printed, percentiles.read_text())
+    with _running("ab", arguments, requests / 1000) as ended:
+        return abLoad(ended(), percentiles.read_text())

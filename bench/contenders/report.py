@@ -16,6 +16,8 @@ from .work import Work
 
 COLUMNS = {
     "rate": "{units}/s",
+    "bulk": "bulk MiB/s",
+    "alone": "p99 ms alone",
     "p50": "p50 ms",
     "p99": "p99 ms",
     "added": "added mean ms",

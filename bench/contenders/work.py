@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import attrs
 from bench.idle import Keeper, opened
 
 from .backend import BULK
-from .loads import Load, ab, wrk
+from .loads import Load, ab, wrk, wrkRunning
 from .processes import Broken, Cpu, Running
 from .programs import Contender
 
@@ -23,6 +24,9 @@ _FIRST = 100
 How many connections are opened before the memory is looked at; what the first ones need
 once is none of the others' cost.
 """
+
+_AROUND = 1
+"""Seconds that bulk is moved before and after the messages beside it are measured."""
 
 Figures = dict[str, float]
 """What was measured, by the names in L{bench.contenders.report.COLUMNS}."""
@@ -160,6 +164,45 @@ class Throughput:
 
 
 @attrs.frozen
+class Beside:
+    """
+    Messages of one connection, alone and beside others that move bulk.
+
+    @ivar bulk: How many others.
+    """
+
+    name: str = "beside-bulk"
+    unit: str = "message"
+    bulk: int = 16
+    compared: tuple[str, ...] = ()
+    program: str = "wrk"
+
+    @contextmanager
+    def prepared(self, stage: Stage) -> Iterator[Measure]:
+        """Start each contender once, and measure it again and again."""
+        with _kept(stage) as kept:
+
+            def measure(contender: Contender) -> Figures:
+                port = kept(contender).port
+                alone = wrk(port, "/small", 1, stage.seconds)
+                # It begins earlier, and goes on longer.
+                around = stage.seconds + 2 * _AROUND
+                with wrkRunning(port, "/bulk", self.bulk, around) as ended:
+                    time.sleep(_AROUND)
+                    load = wrk(port, "/small", 1, stage.seconds)
+                    others = ended()
+                figures = throughput(load, load.requests, None)
+                return figures | {
+                    "bulk": others.read / MEBIBYTE / others.seconds,
+                    "alone": alone.p99,
+                    "p50": load.p50,
+                    "p99": load.p99,
+                }
+
+            yield measure
+
+
+@attrs.frozen
 class Latency:
     """What a request and its connection take, a hundred at a time, as ab has them."""
 
@@ -222,6 +265,7 @@ WORKS: tuple[Work, ...] = (
     Throughput("download-64MiB", "/bulk", 4, bulk="read"),
     Throughput("upload-64MiB", "/upload", 4, bulk="written"),
     Throughput("connection-a-request", "/small", 64, close=True),
+    Beside(),
     Idle(),
     Latency(),
 )

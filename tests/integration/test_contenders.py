@@ -47,9 +47,11 @@ def session(leader: int) -> list[str]:
 
 
 @contextmanager
-def benched(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def benched(
+    *arguments: str, work: str = "keepalive-64B"
+) -> Iterator[subprocess.Popen[str]]:
     """A bench of two contenders that is running, in a session of its own."""
-    command = [sys.executable, "-m", "bench", "--only", "keepalive-64B"]
+    command = [sys.executable, "-m", "bench", "--only", work]
     command += ["--contender", "lbproxy*", "--contender", "nginx", *arguments]
     with subprocess.Popen(
         command,
@@ -91,6 +93,28 @@ def test_narrowed(tmp_path: Path) -> None:
         assert each["errors"]["most"] == 0
     assert measured["nginx"]["ratio"]["median"] == 1
     assert ElementTree.parse(drawing).getroot().tag.endswith("}svg")
+
+
+@needed
+@pytest.mark.long
+def test_besideBulk(tmp_path: Path) -> None:
+    """
+    Beside sixteen connections that move bulk, each message is answered, and none takes
+    a second and a hundred times as long as through nginx.
+    """
+    figures = tmp_path / "figures.json"
+    files = ["--rounds", "1", "--seconds", "2", "--json", str(figures)]
+    with benched(*files, work="beside-bulk") as process:
+        said, wrong = process.communicate(timeout=180)
+        assert process.returncode == 0, wrong
+    print(said)
+    measured = json.loads(figures.read_text())["ranges"]["beside-bulk"]
+    slowest = 100 * measured["nginx"]["p99"]["median"] + 1000
+    for each in measured.values():
+        assert each["errors"]["most"] == 0
+        assert each["bulk"]["median"] > 1
+        assert each["rate"]["median"] > 1
+        assert 0 < each["p50"]["median"] <= each["p99"]["median"] < slowest
 
 
 @needed
