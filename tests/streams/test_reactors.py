@@ -1,4 +1,7 @@
-"""The contract of streams under the reactors that are not Twisted's default."""
+"""
+The contract of streams, and journeys that are hard for sockets, under the reactors that
+are not Twisted's default.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from pathlib import Path
 import pytest
 
 CONTRACT = Path(__file__).with_name("test_transports.py")
+JOURNEYS = CONTRACT.parents[1] / "integration" / "test_journeys.py"
 REACTORS = ["poll", "select", "asyncio"]
-PATIENCE = 120
+PATIENCE = 240
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,8 @@ def running(
         started[reactor] = subprocess.Popen(
             [
                 *(sys.executable, "-m", "pytest", "-q", "--tb=short"),
-                *("-p", "no:cacheprovider", f"--basetemp={temporary}", str(CONTRACT)),
+                *("-p", "no:cacheprovider", f"--basetemp={temporary}"),
+                *(str(CONTRACT), f"{JOURNEYS}::test_hard"),
             ],
             cwd=CONTRACT.parents[2],
             # Coverage is measured by whoever runs all tests.
@@ -47,7 +52,7 @@ def running(
 
 @pytest.mark.long
 @pytest.mark.parametrize("reactor", REACTORS)
-def test_contract(running: dict[str, subprocess.Popen[str]], reactor: str) -> None:
-    """It holds there too."""
+def test_holds(running: dict[str, subprocess.Popen[str]], reactor: str) -> None:
+    """They hold there too."""
     output, _ = running[reactor].communicate(timeout=PATIENCE)
     assert running[reactor].returncode == 0, output
