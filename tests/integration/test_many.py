@@ -1,8 +1,12 @@
-"""Many connections at a time, and many one after the other."""
+"""
+Many connections at a time, and many one after the other: 10,000 of any shape, or as
+many as LBPROXY_TEST_CHURN says.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import random
 import resource
 import selectors
@@ -192,54 +196,83 @@ def test_nothingIsKept(startTwistd: StartTwistd, echo: Echo, tmp_path: Path) -> 
             assert used() <= 1.1 * before
 
 
-def shape(daemon: Daemon, chance: random.Random) -> bool:
-    """
-    One connection of any shape; what comes back is checked.
+CHURN = int(os.environ.get("LBPROXY_TEST_CHURN", "10000"))
+CHUNK = random.Random(0).randbytes(1 << 20)
 
-    @return: Whether it has come to its own end.
+
+def sendsUntilFull(client: socket.socket, data: bytes) -> bytes:
     """
-    said = chance.randbytes(int(2 ** chance.uniform(0, 16)))
-    ending = chance.choice(["end", "end", "end", "leave", "reset", "read little"])
+    Send as much as is taken while nothing is read.
+
+    @return: What was.
+    """
+    client.setblocking(False)
+    sent = 0
+    with suppress(BlockingIOError):
+        while sent < len(data):
+            sent += client.send(data[sent:])
+    client.settimeout(PATIENCE)
+    return data[:sent]
+
+
+def shape(daemon: Daemon, chance: random.Random) -> None:
+    """One connection of any shape; what comes back is checked."""
+    start = chance.randrange(1 << 16)
+    said = CHUNK[start : start + int(2 ** chance.uniform(0, 16))]
+    manner = chance.choice(["end", "end", "stall", "leave", "reset", "read little"])
     with daemon.connect() as client:
         client.sendall(said)
-        if ending == "reset":
+        if manner == "reset":
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            return False
-        if ending == "leave":
-            return False
-        if ending == "read little":
+            return
+        if manner == "leave":
+            return
+        if manner == "read little":
             data = client.recv(chance.randint(1, len(said)))
             assert said.startswith(data)
-            return False
+            return
+        if manner == "stall":
+            said += sendsUntilFull(client, CHUNK[: chance.randrange(1 << 19)])
         client.shutdown(socket.SHUT_WR)
         got = bytearray()
         while data := client.recv(1 << 16):
             got += data
     assert got == said
-    return True
 
 
-@pytest.mark.long
-def test_churn(start: Start, echo: Echo) -> None:
-    """
-    Thousands of connections of any shape: not a byte is wrong, and nothing is left.
-    """
-    daemon = start(over=[echo.connect])
-    before = heldAtRest(daemon)
+def churn(daemon: Daemon, count: int, seed: int) -> None:
+    """So many connections, from clients of which there are four at a time."""
     faults: list[BaseException] = []
 
-    def clients(seed: int) -> None:
-        chance = random.Random(seed)
+    def clients(which: int) -> None:
+        chance = random.Random(f"{seed} {which}")
         try:
-            for _ in range(2500):
+            for _ in range(count // 4):
                 shape(daemon, chance)
         except BaseException as error:
             faults.append(error)
 
-    threads = [Thread(target=clients, args=(seed,)) for seed in range(4)]
+    threads = [Thread(target=clients, args=(which,)) for which in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert not faults
-    eventually(lambda: held(daemon) <= before, "descriptors are left")
+
+
+@pytest.mark.long
+def test_churn(start: Start, echo: Echo) -> None:
+    """
+    Thousands of connections of any shape: not a byte is wrong, no descriptor is left of
+    them, and the last ones take no more memory than the first ones.
+    """
+    daemon = start(over=[echo.connect])
+    before = heldAtRest(daemon)
+    memory = []
+    for seed in range(5):
+        churn(daemon, CHURN // 5, seed)
+        # Four pipes at most are kept for the next ones.
+        eventually(lambda: held(daemon) <= before + 8, "descriptors are left")
+        memory.append(daemon.memory())
+    print(f"{CHURN} connections; memory after each fifth of them: {memory}")
+    assert max(memory) <= 1.1 * memory[0]
