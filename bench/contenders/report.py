@@ -24,6 +24,8 @@ COLUMNS = {
     "user": "user us/{unit}",
     "system": "system us/{unit}",
     "memory": "bytes/{unit}",
+    "before": "MiB before",
+    "after": "MiB after",
     "ratio": "cost ratio",
 }
 """The columns of the table: the figures' names and their headings."""

@@ -219,12 +219,15 @@ class Latency:
 
             def measure(contender: Contender) -> Figures:
                 running = kept(contender)
-                before = running.cpu()
+                before, memory = running.cpu(), running.memory()
                 port, directory = running.port, stage.directory
                 load = ab(port, "/small", self.connections, stage.requests, directory)
                 spent = running.cpu().since(before) if running.process else None
                 figures = throughput(load, load.requests, spent)
                 figures |= {"p50": load.p50, "p99": load.p99}
+                if running.process:
+                    figures["before"] = memory / MEBIBYTE
+                    figures["after"] = running.memory() / MEBIBYTE
                 assert load.mean is not None
                 return figures | {"mean": load.mean}
 
