@@ -109,7 +109,7 @@ class OnLoop:
             self._watched = True
             loop.add(self.socket.fileno(), self)
         if possible:
-            loop.goOn(self)
+            loop.again(self)
 
     @property
     def loop(self) -> SocketLoop:

@@ -92,6 +92,8 @@ class SocketLoop:
         # Events that were taken from the kernel and not handled yet, the last first.
         self._events: list[tuple[int, int]] = []
         self._waiting: dict[Target, None] = {}
+        # Those that go on after all others, with the events that have come since.
+        self._behind: dict[Target, int] = {}
         self._soon: list[Target] = []
         self._closing: list[socket.SocketType] = []
         self._inTurn = False
@@ -119,6 +121,8 @@ class SocketLoop:
         """Call another target with the events of a socket from now on."""
         before, self._targets[descriptor] = self._targets[descriptor], target
         self._waiting.pop(before, None)
+        if before in self._behind:
+            self._behind[target] = self._behind.pop(before)
 
     def close(self, opened: socket.SocketType, target: Target) -> None:
         """
@@ -128,6 +132,7 @@ class SocketLoop:
         number, for which there may be an event in the same batch.
         """
         self._waiting.pop(target, None)
+        self._behind.pop(target, None)
         descriptor = opened.fileno()
         if self._targets.get(descriptor) is target:
             del self._targets[descriptor]
@@ -138,6 +143,12 @@ class SocketLoop:
             self._restIfIdle()
 
     def goOn(self, target: Target) -> None:
+        """Call a target that has done much again, after all others."""
+        self._behind.setdefault(target, 0)
+        if not self._inTurn:
+            self._wakeSoon()
+
+    def again(self, target: Target) -> None:
         """Call a target again, after the reactor has had its turn."""
         self._waiting[target] = None
         if not self._inTurn:
@@ -148,7 +159,7 @@ class SocketLoop:
         if self._inTurn:
             self._soon.append(target)
         else:
-            self.goOn(target)
+            self.again(target)
 
     # Called by the reactor.
 
@@ -180,17 +191,20 @@ class SocketLoop:
             if not self._events and self._epoll is not None:
                 self._events = self._epoll.poll(0, _MOST_EVENTS)[::-1]
             self._handle(until)
+            self._handleBehind(until)
         finally:
             self._inTurn = False
             self._afterTurn()
 
     def _handle(self, until: float) -> None:
-        events, soon = self._events, self._soon
+        events, soon, behind = self._events, self._soon, self._behind
         targets, clock = self._targets, self._clock
         while events:
             descriptor, event = events.pop()
             target = targets.get(descriptor)
-            if target is not None:
+            if behind and target in behind:
+                behind[target] |= event
+            elif target is not None:
                 try:
                     target.socketEvent(event)
                 except BaseException:
@@ -200,9 +214,25 @@ class SocketLoop:
             if clock() >= until:
                 return
 
-    def _giveTurn(self, target: Target) -> None:
+    def _handleBehind(self, until: float) -> None:
+        """Call at least one of those that go on, and each of them once at most."""
+        behind = self._behind
+        for _ in range(len(behind)):
+            if not behind:
+                return
+            target = next(iter(behind))
+            self._giveTurn(target, behind.pop(target))
+            while self._soon:
+                self._giveTurn(self._soon.pop())
+            if self._clock() >= until:
+                return
+
+    def _giveTurn(self, target: Target, events: int = 0) -> None:
         try:
-            target.socketTurn()
+            if events:
+                target.socketEvent(events)
+            else:
+                target.socketTurn()
         except BaseException:
             # If it escaped, the reactor would no longer watch any of the sockets.
             self._broke(target)
@@ -223,7 +253,7 @@ class SocketLoop:
             closing, self._closing = self._closing, []
             for each in closing:
                 each.close()
-        if self._events or self._waiting:
+        if self._events or self._waiting or self._behind:
             self._wakeSoon()
         elif self._call is not None or not self._targets:
             self._restIfIdle()
@@ -243,6 +273,8 @@ class SocketLoop:
             self._epoll.close()
             self._epoll = None
             self.pipes.close()
-        if self._call is not None and not self._waiting and not self._events:
+        if self._call is not None and not (
+            self._waiting or self._behind or self._events
+        ):
             self._call.cancel()
             self._call = None

@@ -98,10 +98,6 @@ def busy() -> Iterator[Busy]:
     busy.close()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="all who go on have their turn before each event of a batch",
-)
 def test_beside(busy: Busy) -> None:
     """
     From its arrival to its answer, which is two ways, all sixteen together move no more

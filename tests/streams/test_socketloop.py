@@ -223,6 +223,47 @@ def test_goingOn(story: Story) -> None:
     assert len(told.events) == rounds
 
 
+def test_behindAllOthers(story: Story) -> None:
+    """
+    Whoever has done much goes on after those to whom something has happened, and is
+    told then what has happened to itself.
+    """
+    much, other = story.target(), story.target()
+    order: list[Told] = []
+    much.does = lambda: order.append(much)
+    other.does = lambda: order.append(other)
+    story.loop.goOn(much)
+    for each in (much, other):
+        each.far.send(b"x")
+    story.reactor.turn()
+    assert order == [other, much]
+    assert [each & IN for each in much.events] == [IN]
+
+
+def test_takenOverBehind(story: Story) -> None:
+    """Who takes a socket over is told what has happened to it, when it goes on."""
+    many = [story.target() for _ in range(2)]
+    first, second = many
+
+    def takeLong() -> None:
+        story.now += 0.003
+
+    for each in many:
+        each.does = takeLong
+        story.loop.goOn(each)
+        each.far.send(b"x")
+    story.reactor.turn()
+    assert [len(each.events) for each in many] == [1, 0]
+    heir = Told(story)
+    story.loop.replace(second.near.fileno(), heir)
+    for _ in range(3):
+        story.reactor.turn()
+    assert second.events == []
+    assert IN in [each & IN for each in heir.events]
+    story.loop.replace(second.near.fileno(), second)
+    assert len(first.events) == 1
+
+
 def test_theReactorStops(story: Story) -> None:
     """All that is open is closed."""
     told = [story.target() for _ in range(2)]
