@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import mkdtemp
 
 import attrs
 
@@ -72,8 +73,7 @@ class Contender:
             yield Running(backend.port)
             return
         port = freePort()
-        place = directory / f"{self.name}-{port}"
-        place.mkdir()
+        place = Path(mkdtemp(prefix=f"{self.name}-", dir=directory))
         command = self.command(place, port, backend.port)
         with started(self.name, command, port, place / "log") as running:
             yield running
