@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from socket import SOCK_DGRAM, SOCK_STREAM
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from proxyheaders import DETAILS, IPV4, IPV6, UNIX
 from proxyprotocol import ProxyProtocolChecksumError
@@ -62,6 +62,7 @@ def theirs(
     )
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_lines(pair: tuple[Address, Address]) -> None:
     """Each writes the line that the other one reads; it is even the same line."""
@@ -89,6 +90,7 @@ def test_local() -> None:
     assert isinstance(ProxyProtocolV2().unpack(LOCAL_V2), ProxyResultLocal)
 
 
+@settings(deadline=None)
 @given(PAIRS | st.tuples(UNIX, UNIX), DETAILS, st.booleans(), st.booleans())
 def test_reads(
     pair: tuple[Address, Address], details: Details, checksum: bool, datagram: bool
@@ -122,6 +124,7 @@ def test_reads(
         assert (tlv.ssl.key_alg or "") == details.tls.key
 
 
+@settings(deadline=None)
 @given(PAIRS, st.binary(max_size=9), st.text(max_size=9), st.integers(0, 7))
 def test_isRead(
     pair: tuple[Address, Address], alpn: bytes, name: str, flags: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from proxyheaders import DETAILS, FOUR, PAIRS, SIGNATURE, binary, tlv
 
@@ -247,6 +247,7 @@ def test_limit() -> None:
     assert parse(longer, LONGEST_HEADER + 1) is not None
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_anyAddressesInLines(pair: tuple[Address, Address]) -> None:
     """What is written into a line is read from it, and no part of a line is enough."""
@@ -257,6 +258,7 @@ def test_anyAddressesInLines(pair: tuple[Address, Address]) -> None:
         assert parse(data[:length]) is None
 
 
+@settings(deadline=None)
 @given(PAIRS, DETAILS, st.booleans(), st.booleans())
 def test_anythingInBinary(
     pair: tuple[Address, Address], details: Details, checksum: bool, datagram: bool
@@ -281,12 +283,14 @@ HEADERS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=150) | st.binary().map(lambda rest: b"PROXY " + rest))
 def test_anyBytes(data: bytes) -> None:
     """Whatever comes is a header, part of one, or refused, and that at once."""
     assert inPieces(data) == outcome(data)
 
 
+@settings(deadline=None)
 @given(HEADERS, st.data())
 def test_changedBytes(header: bytes, data: st.DataObject) -> None:
     """The same of a header of which some bytes were changed."""
@@ -297,6 +301,7 @@ def test_changedBytes(header: bytes, data: st.DataObject) -> None:
     assert inPieces(bytes(changed)) == outcome(bytes(changed))
 
 
+@settings(deadline=None)
 @given(HEADERS, st.binary(max_size=9))
 def test_lengthIsExact(header: bytes, rest: bytes) -> None:
     """What is read is never more than the header, whatever follows it."""
