@@ -30,7 +30,8 @@ LONGEST_HEADER = 4096
 """
 The most bytes that a header may have, unless its reader is told otherwise.  The longest
 addresses and all TLVs that the specification names need less than 2 KiB, with a server
-name of 255 bytes; the rest is for those of applications.  nginx has the same limit.
+name of 255 bytes; the rest is for those of applications.  nginx takes as many since
+1.23 (its C{NGX_PROXY_PROTOCOL_MAX_HEADER}).
 """
 
 _LINES = (b"PROXY TCP4 ", b"PROXY TCP6 ", b"PROXY UNKNOWN")

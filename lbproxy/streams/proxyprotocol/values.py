@@ -31,6 +31,9 @@ class ClientFlags(IntFlag):
     SESSION_CERTIFICATE = 0x04
 
 
+_ANY_CERTIFICATE = ClientFlags.CERTIFICATE | ClientFlags.SESSION_CERTIFICATE
+
+
 @frozen
 class ClientTLS:
     """
@@ -39,8 +42,9 @@ class ClientTLS:
     Texts are empty if they are not known.
 
     @ivar flags: What of it there was; bits without a name are kept.
-    @ivar verify: 0 if the client sent a certificate that was verified; else a number
-        of the proxy's own, often OpenSSL's code for why not: 0 to 2**32 - 1.
+    @ivar verify: 0 if nothing was wrong with the client's certificate, else a number of
+        the proxy's own, often OpenSSL's code for what was: 0 to 2**32 - 1.  HAProxy 2.8
+        says 0 also if there was none; L{verified} takes that into account.
     @ivar version: The version of TLS, such as C{TLSv1.3}; ASCII.
     @ivar commonName: The common name of the client's certificate.
     @ivar cipher: The name of the cipher, such as C{TLS_AES_256_GCM_SHA384}; ASCII.
@@ -58,6 +62,11 @@ class ClientTLS:
     signature: str = ""
     key: str = ""
     others: tuple[tuple[int, bytes], ...] = ()
+
+    @property
+    def verified(self) -> bool:
+        """Whether the client has sent a certificate, and it was verified."""
+        return bool(self.flags & _ANY_CERTIFICATE) and not self.verify
 
 
 @frozen

@@ -52,9 +52,6 @@ The addresses: that of the client, the one it connected to, and the ports of bot
 UNIX sockets do not have.
 """
 
-LONGEST_PATH: Final = 108
-"""The most bytes that the path of a UNIX socket has."""
-
 
 class Type(IntEnum):
     """The types of TLVs (section 2.2)."""

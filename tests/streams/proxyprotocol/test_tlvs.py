@@ -142,6 +142,15 @@ def test_checksum() -> None:
 
 
 @pytest.mark.parametrize(
+    ("flags", "verify", "verified"),
+    [(1, 0, False), (3, 0, True), (5, 0, True), (7, 10, False), (0, 0, False)],
+)
+def test_verified(flags: int, verify: int, verified: bool) -> None:
+    """A client without a certificate is none whose certificate was verified."""
+    assert ClientTLS(ClientFlags(flags), verify).verified is verified
+
+
+@pytest.mark.parametrize(
     "said",
     [
         Details(uniqueId=bytes(129)),
