@@ -51,6 +51,12 @@ _UNFINISHED = pattern(
 """The first part of such a header, from where its family is known."""
 
 _LARGEST_PORT = 65535
+_COMMANDS = {VERSION_2 | each: each for each in Command}
+_FAMILIES = {
+    family << 4 | transport: (family, transport)
+    for family in Family
+    for transport in Transport
+}
 
 
 def parse(data: bytes, limit: int = LONGEST_HEADER) -> Header | None:
@@ -152,26 +158,24 @@ def _parseBinary(data: bytes, limit: int) -> Header | None:
 
 
 def _command(byte: int) -> Command:
+    command = _COMMANDS.get(byte)
+    if command is not None:
+        return command
     if byte & 0xF0 != VERSION_2:
         raise BadHeader(
             f"a binary PROXY header has the version {byte >> 4}; expected 2"
         )
-    try:
-        return Command(byte & 0x0F)
-    except ValueError:
-        raise BadHeader(
-            f"a PROXY header has the command {byte & 0x0F}; expected 0 or 1"
-        ) from None
+    raise BadHeader(f"a PROXY header has the command {byte & 0x0F}; expected 0 or 1")
 
 
 def _familyOf(byte: int) -> tuple[Family, Transport]:
-    try:
-        return Family(byte >> 4), Transport(byte & 0x0F)
-    except ValueError:
+    found = _FAMILIES.get(byte)
+    if found is None:
         raise BadHeader(
             f"a PROXY header has the address family {byte >> 4} and the transport "
             f"{byte & 0x0F}; expected at most {Family.UNIX:d} and {Transport.DGRAM:d}"
-        ) from None
+        )
+    return found
 
 
 def _addresses(data: bytes, family: Family) -> tuple[Address, Address]:

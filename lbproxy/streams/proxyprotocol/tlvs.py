@@ -14,6 +14,7 @@ from .wire import LONGEST_UNIQUE_ID, SSL, TLV, SSLType, Type
 
 _CHECKSUM_LENGTH = 4
 _LONGEST_VALUE = 0xFFFF
+_NOTHING = Details()
 _LARGEST_VERIFY = 0xFFFFFFFF
 _TYPES = frozenset(Type)
 _SSL_TYPES = frozenset(SSLType)
@@ -28,6 +29,8 @@ def readDetails(header: bytes, start: int) -> Details:
     @raise BadHeader: If one of them is malformed or there twice, or if the checksum of
         the header is wrong.
     """
+    if start == len(header):
+        return _NOTHING
     known: dict[int, bytes] = {}
     others: list[tuple[int, bytes]] = []
     for kind, begin, end in _parts(header, start, "TLV"):
