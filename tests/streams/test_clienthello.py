@@ -208,6 +208,7 @@ def test_consumesNothing() -> None:
         ([WEB], ClientHello("web.example")),
         ([names((0, b"WEB.Example."))], ClientHello("web.example")),
         ([names((0, b"a" * 255 + b"."))], ClientHello("a" * 255)),
+        ([names((0, b"!~"))], ClientHello("!~")),
         ([names((7, b"\xff"), (0, b"b"), (9, b"x"))], ClientHello("b")),
         ([names((7, b"\xff"))], ClientHello()),
         ([protocols(b"h2")], ClientHello(alpn=(b"h2",))),
@@ -232,8 +233,10 @@ def test_asks(extensions: list[bytes], asked: ClientHello) -> None:
     assert inPieces(hello(*extensions)) == asked
 
 
-def test_noExtensions() -> None:
-    """An old client may have no extensions at all."""
+def test_least() -> None:
+    """An old client may have no extensions at all, no session, and one cipher."""
+    least = body(WEB, session=b"", suites=b"\0\x2f")
+    assert outcome(record(message(least))) == ClientHello("web.example")
     bare = body()[:-2]
     assert outcome(record(message(bare), version=0x0300)) == ClientHello()
 
@@ -260,6 +263,10 @@ def test_noExtensions() -> None:
         ),
         (
             record(b"\x01\0\x40\x00"),
+            "the ClientHello has more than 16384 bytes",
+        ),
+        (
+            record(b"\x01\x01\0\0"),
             "the ClientHello has more than 16384 bytes",
         ),
         (record(message(b"\x03\x03")), "the ClientHello is cut off"),
@@ -321,6 +328,14 @@ def test_noExtensions() -> None:
         (
             hello(names((0, b"a b\n\xff"))),
             r'the client names the server "a b\n\xff", which is no host',
+        ),
+        (
+            hello(names((0, b" "))),
+            'the client names the server " ", which is no host',
+        ),
+        (
+            hello(names((0, b"\x7f"))),
+            r'the client names the server "\x7f", which is no host',
         ),
         (
             hello(names((0, b"a\0.example"))),
@@ -408,6 +423,15 @@ def test_limit() -> None:
     assert outcome(split, len(split) - 1) == inPieces(split, len(split) - 1) == "bad"
     with pytest.raises(BadHello, match=r"^the ClientHello has more than 500 bytes$"):
         HelloReader(500).read(records(message(body(bytes(400))), 1))
+
+
+def test_longest() -> None:
+    """A record may have as many bytes as TLS has room for, if they are read at all."""
+    empty = len(message(body(extension(99, b""))))
+    longest = record(message(body(extension(99, bytes(16384 - empty)))))
+    assert len(longest) == 5 + 16384
+    assert outcome(longest, len(longest)) == ClientHello()
+    assert outcome(longest) == "bad"
 
 
 def test_byteByByte() -> None:
