@@ -65,7 +65,8 @@ def parse(data: bytes, limit: int = LONGEST_HEADER) -> Header | None:
 
     @param data: The first bytes of the stream: as many as have arrived, or C{limit}.
     @param limit: The most bytes that a header of version 2 may have: from 232, which
-        UNIX addresses need, to 65551.
+        UNIX addresses need, to what a stream holds,
+        L{HOLD_LIMIT<lbproxy.streams.stream.HOLD_LIMIT>}.
     @return: L{None} while it is not whole.
     @raise BadHeader: If it never will be a header.
     """

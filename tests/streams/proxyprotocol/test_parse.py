@@ -69,6 +69,7 @@ def test_lines(line: bytes, client: Address | None, local: Address | None) -> No
     """A line of version 1 ends with its first CRLF; what follows is the client's."""
     length = len(line) + 2
     header = Header(1, length, client, local)
+    assert parse(line + b"\r\n") == header
     assert parse(line + b"\r\nGET / HTTP/1.1\r\n\r\n") == header
     for partial in range(length):
         assert parse((line + b"\r\n")[:partial]) is None
@@ -163,7 +164,7 @@ def test_notALine(line: bytes) -> None:
 )
 def test_binary(data: bytes, header: Header) -> None:
     """A header of version 2 is as long as it says, whatever it says."""
-    assert parse(data + b"\0\r\nwhat follows") == header
+    assert parse(data) == parse(data + b"\0\r\nwhat follows") == header
     for partial in range(len(data)):
         assert parse(data[:partial]) is None
 
@@ -175,6 +176,7 @@ def test_binary(data: bytes, header: Header) -> None:
         (SIGNATURE + b"\x31", "a binary PROXY header has the version 3; expected 2"),
         (SIGNATURE + b"\x11", "a binary PROXY header has the version 1; expected 2"),
         (SIGNATURE + b"\x22", "a PROXY header has the command 2; expected 0 or 1"),
+        (SIGNATURE + b"\x2f", "a PROXY header has the command 15; expected 0 or 1"),
         (
             SIGNATURE + b"\x21\x41",
             (
