@@ -69,6 +69,16 @@ def test_all() -> None:
     assert ClientFlags.SESSION_CERTIFICATE in said.tls.flags
 
 
+def test_bounds() -> None:
+    """What is just as long as it may be is read, and written."""
+    longest = Details(uniqueId=bytes(128))
+    assert details(tlv(5, bytes(128))) == longest
+    assert headerV2(CLIENT, LOCAL, longest) == binary(FOUR + tlv(5, bytes(128)))
+    assert details(tlv(0x20, SSL)).tls == ClientTLS(ClientFlags(7), 0)
+    room = Details(others=((0xE0, bytes(65535 - 12 - 3)),))
+    assert len(headerV2(CLIENT, LOCAL, room)) == 16 + 65535
+
+
 @pytest.mark.parametrize(
     ("tlvs", "reason"),
     [
