@@ -73,6 +73,9 @@ def test_families(client: str, local: str, line: str) -> None:
     [
         (Address(""), Address("")),
         (Address("/a"), Address("/b")),
+        # Sockets with such names.
+        (Address("192.0.2.1"), Address("192.0.2.2", 9)),
+        (Address("192.0.2.1", 9), Address("192.0.2.2")),
         (Address("@a"), Address("192.0.2.1", 9)),
         (Address("192.0.2.1", 9), Address("/b")),
     ],

@@ -75,8 +75,13 @@ def test_bounds() -> None:
     assert details(tlv(5, bytes(128))) == longest
     assert headerV2(CLIENT, LOCAL, longest) == binary(FOUR + tlv(5, bytes(128)))
     assert details(tlv(0x20, SSL)).tls == ClientTLS(ClientFlags(7), 0)
+    full = Details(tls=ClientTLS(ClientFlags(0xFF), 0xFFFFFFFF))
+    assert headerV2(CLIENT, LOCAL, full) == binary(FOUR + tlv(0x20, b"\xff" * 5))
     room = Details(others=((0xE0, bytes(65535 - 12 - 3)),))
     assert len(headerV2(CLIENT, LOCAL, room)) == 16 + 65535
+    more = Details(others=((0xE0, bytes(65535 - 12 - 2)),))
+    with pytest.raises(ValueError, match=r"has room for 65535 bytes, not 65536$"):
+        headerV2(CLIENT, LOCAL, more)
 
 
 @pytest.mark.parametrize(
