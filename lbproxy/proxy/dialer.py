@@ -157,6 +157,9 @@ class Dial(Attempt):
             tune(stream.descriptor, self._keepalive)
         owner.dialled(stream)
 
+    def streamHeld(self, stream: Stream) -> None:
+        """Nothing to do: the backend is not looked at."""
+
     def streamEnded(self, stream: Stream) -> None:
         """Nothing to do: the stream has recorded it."""
 

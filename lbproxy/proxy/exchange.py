@@ -302,6 +302,9 @@ class Exchange(Choosing):
     def streamReady(self, stream: Stream) -> None:
         """Nothing to do: it was ready before the relay began."""
 
+    def streamHeld(self, stream: Stream) -> None:
+        """Nothing to do: it was told to flow."""
+
     def streamEnded(self, stream: Stream) -> None:
         """Nothing to do: it is being closed."""
 

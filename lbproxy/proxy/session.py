@@ -223,6 +223,9 @@ class Session:
 
     # Called by the client's stream while it is not in a relay.
 
+    def streamHeld(self, stream: Stream) -> None:
+        """Nothing to do: it is not looked at."""
+
     def streamEnded(self, stream: Stream) -> None:
         """The client has ended its stream; it may still read."""
         if self.state is not CLOSING and not self._policy.options.halfClose:

@@ -38,6 +38,7 @@ class BufferedStream:
     writeClosed: bool
     deaf: bool
     paused: bool
+    tellsHeld: bool
     received: int
     accepted: int
     _closer: Closer | None
@@ -52,6 +53,11 @@ class BufferedStream:
         __slots__ = ()
 
     # Subclasses do this, each in the way that costs least for what carries it.
+
+    @property
+    def descriptor(self) -> Any:
+        """As L{Stream<lbproxy.streams.stream.Stream.descriptor>} has it."""
+        raise NotImplementedError
 
     def write(self, data: bytes) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.write>} has it."""
@@ -148,6 +154,8 @@ class BufferedStream:
             if held >= OVERRUN_LIMIT and not self.facts.pauses:
                 self._overrun = True
                 self.abort()
+            elif self.tellsHeld and self.owner is not None:
+                self.owner.streamHeld(self)
 
     # How it ends.
 

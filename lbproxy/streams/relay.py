@@ -168,6 +168,9 @@ class Relay:
     def streamReady(self, stream: Stream) -> None:
         """Nothing to do: both were ready before the relay began."""
 
+    def streamHeld(self, stream: Stream) -> None:
+        """Nothing to do: what arrives flows."""
+
     def streamEnded(self, stream: Stream) -> None:
         """Pass the end of one side's stream on."""
         if self._owner is None:

@@ -124,6 +124,7 @@ class SocketStream(BufferedStream):
         "received",
         "sent",
         "taken",
+        "tellsHeld",
         "toTheEnd",
         "transport",
         "unsent",
@@ -151,7 +152,7 @@ class SocketStream(BufferedStream):
         self.facts = _UNIX if isUnix else _TCP
         self.mode = OPEN
         self.readEnded = self.endAsked = self.writeClosed = False
-        self.deaf = self.paused = self.readable = False
+        self.deaf = self.paused = self.readable = self.tellsHeld = False
         self.endFollows = self._announced = False
         self.received = self.accepted = self.sent = self.taken = 0
         self.pipe: Pipe | None = None
@@ -277,6 +278,8 @@ class SocketStream(BufferedStream):
                 self._discard(opened)
                 return
             if self._receive is None and not self._announced:
+                if self.tellsHeld and self.owner is not None:
+                    self.owner.streamHeld(self)
                 return
             try:
                 data = opened.recv(BUFFER, FLAGS)

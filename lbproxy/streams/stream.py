@@ -106,6 +106,7 @@ class Stream(Protocol):
     @ivar endAsked: Whether the end of the stream towards the peer was asked for.
     @ivar deaf: Whether it can be sent nothing any more.
     @ivar paused: Whether its reading is paused.
+    @ivar tellsHeld: Whether its owner is called when more is held; off at first.
     """
 
     owner: StreamOwner | None
@@ -118,6 +119,7 @@ class Stream(Protocol):
     endAsked: bool
     deaf: bool
     paused: bool
+    tellsHeld: bool
 
     @property
     def descriptor(self) -> Any:
@@ -245,6 +247,12 @@ class StreamOwner(Protocol):
 
     def streamReady(self, stream: Stream) -> None:
         """The stream can be read and written."""
+
+    def streamHeld(self, stream: Stream) -> None:
+        """
+        More has arrived while the stream is held, and can be looked at.  Called only
+        while C{tellsHeld} is set.
+        """
 
     def streamEnded(self, stream: Stream) -> None:
         """The peer has ended its stream while it was open; it may still read."""

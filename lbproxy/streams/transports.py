@@ -73,6 +73,7 @@ class TransportStream(BufferedStream, Protocol):
     writeClosed = False
     deaf = False
     paused = False
+    tellsHeld = False
     received = 0
     accepted = 0
     _closer: Closer | None = None

@@ -25,6 +25,7 @@ class Notes:
     @ivar reason: Why it was lost.
     @ivar deafIn: In which mode it was deaf.
     @ivar pieces: What was handed on.
+    @ivar looks: What could be looked at each time it was told that more is held.
     @ivar stream: The one that is ready.
     """
 
@@ -33,6 +34,7 @@ class Notes:
         self.reason: Failure | None = None
         self.deafIn: Mode | None = None
         self.pieces: list[bytes] = []
+        self.looks: list[bytes] = []
         self.stream: Stream | None = None
 
     @property
@@ -45,6 +47,10 @@ class Notes:
     def streamReady(self, stream: Stream) -> None:
         self.told.append("ready")
         self.stream = stream
+
+    def streamHeld(self, stream: Stream) -> None:
+        """Told apart, for it comes as often as something arrives."""
+        self.looks.append(stream.peek(1 << 20))
 
     def streamEnded(self, stream: Stream) -> None:
         self.told.append("ended")

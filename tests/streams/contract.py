@@ -189,6 +189,44 @@ class Reading:
             assert len(heard) == before + 1
         assert b"".join(heard) == SHORT * 3
 
+    @arriving
+    @ensureDeferred
+    async def test_tellsHeld(self, bench: Bench, dribbles: bool) -> None:
+        """
+        An owner that has asked for it is told of all that arrives, and can take a part;
+        after that it is told of nothing any more.
+        """
+        stream, owner = bench.stream, bench.owner
+        stream.tellsHeld = True
+        bench.far.dribbles = dribbles
+        bench.far.send(SHORT)
+        await bench.until(lambda: owner.looks[-1:] == [SHORT])
+        told = len(owner.looks)
+        assert owner.looks == sorted(owner.looks)
+        assert stream.take(2) == SHORT[:2]
+        bench.far.send(b"more")
+        await bench.until(lambda: owner.looks[-1] == SHORT[2:] + b"more")
+        assert len(owner.looks) > told
+        stream.tellsHeld = False
+        told = len(owner.looks)
+        bench.far.send(SHORT)
+        await bench.until(holds(bench, 2 * len(SHORT) + 2))
+        bench.flow()
+        await bench.until(lambda: owner.heard == SHORT[2:] + b"more" + SHORT)
+        assert len(owner.looks) == told
+        assert owner.told == ["ready"]
+
+    @ensureDeferred
+    async def test_tellsHeldBeforeTheEnd(self, bench: Bench) -> None:
+        """What came with an end, in one piece, can be looked at before it."""
+        needs(bench, "halfCloses")
+        bench.stream.tellsHeld = True
+        bench.far.send(SHORT)
+        bench.far.end()
+        await bench.until(lambda: "ended" in bench.owner.told)
+        assert bench.owner.looks[-1] == SHORT
+        assert bench.stream.peek(1000) == SHORT
+
     @ensureDeferred
     async def test_holdIsBounded(self, bench: Bench) -> None:
         """So much is held and no more; nothing of it is lost."""
