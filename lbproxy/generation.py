@@ -53,6 +53,7 @@ from .portsettings import PortSettings
 from .proxy.capacity import Capacity
 from .proxy.dialer import Dialer
 from .proxy.listener import ListenerFactory, Sessions, toAddress
+from .proxy.opening import Openings
 from .proxy.pluginerrors import PluginErrors
 from .proxy.policy import Destination, Policy
 from .runningpool import RunningPool
@@ -63,6 +64,7 @@ from .streams.wheel import Wheel
 from .words.backend import Member
 from .words.connection import Address, End
 from .words.endpoints import ServerDescription
+from .words.networks import Networks
 
 
 @define(eq=False)
@@ -295,6 +297,7 @@ class Generation:
                 self._poolObservers, partial(lookUpDirect, process.names)
             ),
             routes=Routes(listener.routes) if listener.routes else None,
+            openings=_openings(listener),
         )
         place = listener.place.key("listen")
         for description in listener.listen:
@@ -360,3 +363,16 @@ class Generation:
         gone, self._gone = self._gone, []
         for each in gone:
             each.callback(None)
+
+
+def _openings(listener: ListenerConfiguration) -> Openings | None:
+    """What the clients of a listener may begin with, if that is looked at."""
+    readsHeaders = listener.proxyProtocol != "off"
+    if not readsHeaders and not listener.asksHello:
+        return None
+    return Openings(
+        proxies=Networks(listener.trustedProxies if readsHeaders else ()),
+        onlyProxies=listener.proxyProtocol == "required",
+        hello=listener.asksHello,
+        onlyTLS=listener.requireTls,
+    )

@@ -93,6 +93,7 @@ class Story:
         process: str = "",
         members: str = "",
         log: str = "none",
+        listen: str = "tcp:8080",
         observers: Iterable[Any] = (),
         held: Iterable[str] = (),
         **arguments,
@@ -109,7 +110,14 @@ class Story:
         ]
         named = () if members else backends
         text = (
-            configured(*named, listener=listener, pool=pool, process=process, log=log)
+            configured(
+                *named,
+                listen=listen,
+                listener=listener,
+                pool=pool,
+                process=process,
+                log=log,
+            )
             + members
         )
         self.balancer = LoadBalancer(

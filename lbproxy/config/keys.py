@@ -51,11 +51,8 @@ LISTENER = Table(
     "Where clients come in: one or more endpoints with one policy.",
     keysOf(ListenerConfiguration, but=_ONCE),
     (
-        *("allow", "bandwidth-per-connection", "client-hello-timeout"),
-        *("connection-rate-per-client", "deny", "max-connections"),
-        *("max-connections-per-client", "proxy-header-timeout", "proxy-protocol"),
-        *("require-tls", "tls"),
-        "trusted-proxies",
+        *("allow", "bandwidth-per-connection", "connection-rate-per-client"),
+        *("deny", "max-connections", "max-connections-per-client", "tls"),
     ),
 )
 

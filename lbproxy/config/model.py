@@ -22,17 +22,18 @@ from ..proxy.policy import SessionOptions
 from ..words.backend import Backend
 from ..words.description import Description
 from ..words.endpoints import ServerDescription, parseServer
+from ..words.networks import Network, parseNetwork
 from ..words.options import REQUIRED, Unset, declared, option
 from ..words.place import Place
 from ..words.units import formatDuration, parseDuration
-from ..words.values import oneOf, plainName, text, wholeNumber
+from ..words.values import boolean, oneOf, plainName, text, wholeNumber
 from .backends import BACKENDS
 from .discovery import DISCOVERY
 from .healthcheck import HEALTH_CHECK
 from .owners import groupId, userId
 from .routes import ROUTES
 from .schema import Placed, Table, keysOf, readAt
-from .values import oneOrListOf
+from .values import listOf, oneOrListOf
 
 _NOWHERE = Place("configuration")
 
@@ -108,6 +109,9 @@ class ListenerConfiguration:
     @ivar routes: In the order in which they are asked, before the router.
     @ivar router: C{python:package.module.Attribute}, or L{None}.
     @ivar backlog: The backlog of each endpoint whose description gives none.
+    @ivar proxyProtocol: C{"off"}, C{"optional"} or C{"required"}.
+    @ivar trustedProxies: Whose PROXY headers are believed.
+    @ivar requireTls: Whether clients are refused that do not begin with TLS.
     @ivar session: The options of its sessions.
     @ivar socketOwner: The number of the user who owns its UNIX sockets; L{None} to
         leave the owner.
@@ -153,6 +157,27 @@ class ListenerConfiguration:
             'What chooses the pool: "python:package.module.Attribute".',
         ),
     )
+    proxyProtocol: str = option(
+        oneOf("off", "optional", "required"),
+        "off",
+        "Whether connections begin with a PROXY header: "
+        '"optional" for those of the trusted proxies, which must send one; '
+        '"required" to refuse all others.',
+    )
+    trustedProxies: tuple[Network, ...] = field(
+        default=(),
+        metadata=declared(
+            listOf(parseNetwork, mayBeEmpty=True),
+            (),
+            'Whose PROXY headers are believed: networks, addresses, or "unix:".',
+        ),
+    )
+    requireTls: bool = option(
+        boolean,
+        False,
+        "Whether clients are refused that do not begin with TLS; it is looked at, and "
+        "left to the backend.",
+    )
     session: SessionOptions = field(factory=SessionOptions)
     backlog: int = option(
         wholeNumber(1, 65535),
@@ -177,6 +202,11 @@ class ListenerConfiguration:
         ),
     )
     place: Place = field(default=_NOWHERE, eq=False, repr=False)
+
+    @property
+    def asksHello(self) -> bool:
+        """Whether the TLS handshakes of its clients are looked at."""
+        return self.requireTls or any(each.asksHello for each in self.routes)
 
 
 EJECTION = Table(

@@ -40,9 +40,14 @@ def _section(table: Table) -> str:
         lines += [
             f"   * - ``{key.name}``",
             f"     - {defaultText(key)}",
-            f"     - {key.doc}",
+            f"     - {_escaped(key.doc)}",
         ]
     return "\n".join([*lines, ""])
+
+
+def _escaped(text: str) -> str:
+    """Text in which an asterisk does not begin an emphasis."""
+    return text.replace("*", r"\*")
 
 
 def defaultText(key: Key) -> str:

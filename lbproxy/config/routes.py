@@ -6,9 +6,27 @@ from ..balance.routing import Route
 from ..words.networks import parseNetwork
 from ..words.options import REQUIRED, Unset
 from ..words.place import Place
+from ..words.servernames import parseServerName
 from ..words.values import plainName
 from .schema import Key, Placed, Table
 from .values import listOf, oneOrListOf
+
+_LONGEST_PROTOCOL = 255
+"""RFC 7301, section 3.1."""
+
+
+def parseProtocol(written: object) -> bytes:
+    """
+    Read the name of a protocol as TLS handshakes have it (ALPN).
+
+    @raise ValueError: With one line that says what was expected.
+    """
+    if isinstance(written, str) and written.isprintable():
+        encoded = written.encode()
+        if 1 <= len(encoded) <= _LONGEST_PROTOCOL:
+            return encoded
+    raise ValueError('expected a protocol, such as "h2" or "http/1.1"')
+
 
 ROUTE = Table(
     "[[listener.routes]]",
@@ -29,9 +47,22 @@ ROUTE = Table(
             "Which address it has connected to: networks or addresses, "
             '"unix:/path" or "all"; one, or a list.',
         ),
+        Key(
+            "server-name",
+            oneOrListOf(parseServerName),
+            Unset("any name, or none"),
+            'Which server it asks for in its TLS handshake: "www.example.com", or '
+            '"*.example.com" for all names below that; one, or a list.',
+        ),
+        Key(
+            "alpn",
+            oneOrListOf(parseProtocol),
+            Unset("any protocols, or none"),
+            "Which protocol it offers in its TLS handshake, such as "
+            '"h2"; one, or a list.',
+        ),
         Key("pool", plainName, REQUIRED, "The pool it goes to."),
     ),
-    ("alpn", "server-name"),
 )
 
 
@@ -39,8 +70,9 @@ def _route(written: object, place: Place) -> Route:
     """Read a table of L{ROUTE}, which has at least one condition."""
     values = ROUTE.read(written, place)
     if len(values) == 1:
-        reason = 'expected "client" or "address", or both; without, use the key "pool"'
-        raise place.refuse(written, f"{reason} of the listener")
+        conditions = '"client", "address", "server-name" or "alpn"'
+        reason = f'expected {conditions}; without, use the key "pool" of the listener'
+        raise place.refuse(written, reason)
     return Route(**values)
 
 

@@ -16,6 +16,7 @@ from .model import (
     PoolConfiguration,
     ProcessOptions,
 )
+from .openings import requireOpenings
 from .values import AT_LEAST_ONE
 
 
@@ -108,10 +109,12 @@ def _listener(
     for at, route in enumerate(values.get("routes", ())):
         where = values["place"].key("routes").item(at).key("pool")
         _requirePool(route.pool, poolNames, where)
-    return made(
+    listener = made(
         ListenerConfiguration,
         {"name": values["listen"][0].text, **values, "pool": pool},
     )
+    requireOpenings(listener)
+    return listener
 
 
 def _requirePool(pool: str, poolNames: Sequence[str], place: Place) -> None:

@@ -44,8 +44,8 @@ at its end.
 _HAPROXY = "haproxy"
 _NO_HAPROXY = (
     "haproxy: is not supported, since Twisted's loses what comes after the client's "
-    "end of stream; PROXY headers will be read by the listener's key "
-    '"proxy-protocol", which this version does not have'
+    "end of stream; PROXY headers are read with the listener's key "
+    '"proxy-protocol"'
 )
 
 

@@ -28,6 +28,8 @@ _CLIENTS_OWN = frozenset(
         End.MAX_LIFETIME,
         End.REFUSED_BY_ROUTER,
         End.REFUSED_BY_PICKER,
+        End.BAD_PROXY_HEADER,
+        End.BAD_CLIENT_HELLO,
         End.TLS_FAILED,
         End.DRAINED,
     }

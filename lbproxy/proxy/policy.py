@@ -18,6 +18,7 @@ from ..words.options import option
 from ..words.units import moreThanNone, offOrBetween
 from ..words.values import boolean
 from .dialer import Dialer, DialOptions
+from .opening import Openings
 from .pluginerrors import PluginErrors
 from .states import State, rows
 
@@ -31,6 +32,8 @@ class SessionOptions:
         once.
     @ivar pickTimeout: Seconds that a picker may take that does not answer at
         once.
+    @ivar proxyHeaderTimeout: Seconds that a client's PROXY header may take.
+    @ivar clientHelloTimeout: Seconds that its ClientHello may take.
     @ivar handshakeTimeout: Seconds that a client's TLS handshake may take.
     @ivar keepalive: Seconds after which a silent peer counts as gone; 0 for
         never.
@@ -43,6 +46,14 @@ class SessionOptions:
     )
     pickTimeout: float = option(
         moreThanNone, "10s", "How long a picker may take that does not answer at once."
+    )
+    proxyHeaderTimeout: float = option(
+        moreThanNone, "5s", "How long the PROXY header of a trusted proxy may take."
+    )
+    clientHelloTimeout: float = option(
+        moreThanNone,
+        "5s",
+        "How long a client's ClientHello may take, where connections are routed by it.",
     )
     handshakeTimeout: float = 10.0
     keepalive: float = option(
@@ -80,6 +91,7 @@ class Policy:
 
     @ivar destinations: The pools, by name.
     @ivar pool: The name of the pool that is used without a route and a router.
+    @ivar openings: What clients may begin with, if that is looked at, or L{None}.
     @ivar routes: The routes, which are asked before the router, or L{None}.
     @ivar seconds: Returns the time of day, in seconds since the epoch.
     @ivar exhausted: Called when a dial failed because the process lacked
@@ -102,6 +114,7 @@ class Policy:
     exhausted: Callable[[str], object]
     direct: DirectPools = field(factory=DirectPools)
     routes: Routes | None = None
+    openings: Openings | None = None
     rows: Mapping[State, Row] = field(init=False)
 
     @rows.default

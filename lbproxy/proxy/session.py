@@ -1,11 +1,12 @@
 """
 One client's connection, from accept to its record.
 
-A session waits for the client's TLS handshake, asks the router, starts an
-exchange with a backend, and closes the client.  While it waits, the client is
-read into one bounded buffer, so that a reset is noticed.  An end of stream is
-remembered.  In whatever state a session ends, pending waits are cancelled, the
-lease is released and the observer is called, each exactly once.
+A session waits for the client's TLS handshake, or looks at what the client begins
+with, asks the router, starts an exchange with a backend, and closes the client.
+While it waits, the client is read into one bounded buffer, so that a reset is
+noticed.  An end of stream is remembered.  In whatever state a session ends, pending
+waits are cancelled, the lease is released and the observer is called, each exactly
+once.
 """
 
 from __future__ import annotations
@@ -17,15 +18,29 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..streams.clienthello import BadHello
 from ..streams.limits import Limit
+from ..streams.proxyprotocol.values import BadHeader
 from ..streams.stream import FINISHING, LOST, Mode, Stream
 from ..streams.watch import Watch
 from ..words.backend import Backend, Member
 from ..words.connection import Connection, End
+from ..words.units import formatDuration
 from .exchange import Exchange
+from .opening import Opening
 from .policy import Destination, Policy
 from .reasons import handshakeEnd, isMistake, pluginTrouble, wrongType
-from .states import ARRIVING, CLOSING, EXCHANGING, NEW, OVER, ROUTING, SESSION
+from .states import (
+    ARRIVING,
+    CLOSING,
+    EXCHANGING,
+    HEADER,
+    HELLO,
+    NEW,
+    OVER,
+    ROUTING,
+    SESSION,
+)
 from .wait import Unanswered, Wait
 
 _CUTS = {
@@ -35,6 +50,13 @@ _CUTS = {
     Limit.LIFETIME: End.MAX_LIFETIME,
     Limit.DELIVERY: End.STALL_TIMEOUT,
 }
+
+_LATE = {Limit.HEADER: End.BAD_PROXY_HEADER, Limit.HELLO: End.BAD_CLIENT_HELLO}
+
+_UNWHOLE = {HEADER: "PROXY header", HELLO: "ClientHello"}
+"""The states in which what the client begins with is not whole: what that is."""
+
+_BEFORE_ROUTING = frozenset({NEW, HEADER, HELLO, ARRIVING})
 
 
 class SessionOwner(Protocol):
@@ -63,6 +85,7 @@ class Session:
 
     __slots__ = (
         "_exchange",
+        "_opening",
         "_owner",
         "_policy",
         "_wait",
@@ -82,6 +105,7 @@ class Session:
         self._policy = policy
         self._wait: Wait | None = None
         self._exchange: Exchange | None = None
+        self._opening: Opening | None = None
         self.watch = Watch(policy.wheel, policy.pace, policy.options.limits, self)
 
     @property
@@ -107,10 +131,12 @@ class Session:
             if self.state is NEW:
                 self.client = stream
                 self._owner.sessionBegun(self, stream)
-            if self.state not in (NEW, ARRIVING):
+            if self.state not in _BEFORE_ROUTING:
+                return
+            policy, pool = self._policy, None
+            if policy.openings is not None and not self._isOpened(stream):
                 return
             self.state = SESSION[self.state][ROUTING]
-            policy, pool = self._policy, None
             if policy.routes is not None:
                 pool = policy.routes.poolOf(self.connection)
             if pool is None and policy.router is not None:
@@ -119,6 +145,34 @@ class Session:
                 self._exchangeWith(policy.destinations[pool or policy.pool])
         except BaseException:
             self.exchangeFailed(Failure())
+
+    # Opening: what the client begins with is looked at.
+
+    def _isOpened(self, stream: Stream) -> bool:
+        """Read on in what the client begins with, and return whether that is all."""
+        try:
+            if self._opening is None:
+                assert self._policy.openings is not None
+                self._opening = Opening(self._policy.openings, self.connection)
+            state = self._opening.read(stream)
+        except BadHeader as error:
+            self.exchangeClosing(End.BAD_PROXY_HEADER, str(error), FINISHING)
+            return False
+        except BadHello as error:
+            self.exchangeClosing(End.BAD_CLIENT_HELLO, str(error), FINISHING)
+            return False
+        if state is not None and state is not self.state:
+            self.state = SESSION[self.state][state]
+            self.watch.wait(self._policy.rows[state], self._patience())
+        stream.tellsHeld = state is not None
+        return state is None
+
+    def _patience(self) -> float:
+        """The seconds that what is looked at may take."""
+        options = self._policy.options
+        if self.state is HEADER:
+            return options.proxyHeaderTimeout
+        return options.clientHelloTimeout
 
     # Routing.
 
@@ -224,11 +278,16 @@ class Session:
     # Called by the client's stream while it is not in a relay.
 
     def streamHeld(self, stream: Stream) -> None:
-        """Nothing to do: it is not looked at."""
+        """More of what the client begins with has arrived."""
+        self.streamReady(stream)
 
     def streamEnded(self, stream: Stream) -> None:
         """The client has ended its stream; it may still read."""
-        if self.state is not CLOSING and not self._policy.options.halfClose:
+        if self.state in _UNWHOLE:
+            detail = f"before its {_UNWHOLE[self.state]} was whole"
+            said = detail if stream.peek(1) else ""
+            self.exchangeClosing(End.CLIENT_CLOSED, said, FINISHING)
+        elif self.state is not CLOSING and not self._policy.options.halfClose:
             self._stop()
             self.exchangeClosing(End.CLIENT_CLOSED, "", FINISHING)
 
@@ -256,6 +315,9 @@ class Session:
         """A limit was reached: end the wait or the connection that it applies to."""
         if limit is Limit.HANDSHAKE:
             self.abort(End.TLS_FAILED, "handshake timeout")
+        elif limit in _LATE:
+            what, within = _UNWHOLE[self.state], formatDuration(self._patience())
+            self.abort(_LATE[limit], f"no whole {what} within {within}")
         elif limit is Limit.ROUTE:
             wait, self._wait = self._wait, None
             if wait is not None:

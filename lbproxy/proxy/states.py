@@ -17,6 +17,8 @@ class State(StrEnum):
     """A state of a session or of an exchange."""
 
     NEW = "new"
+    HEADER = "header"
+    HELLO = "hello"
     ARRIVING = "arriving"
     ROUTING = "routing"
     EXCHANGING = "exchanging"
@@ -33,6 +35,8 @@ class State(StrEnum):
 
 (
     NEW,
+    HEADER,
+    HELLO,
     ARRIVING,
     ROUTING,
     EXCHANGING,
@@ -77,7 +81,9 @@ def _table(**following: str) -> Mapping[State, Following]:
 
 
 SESSION = _table(
-    NEW="arriving routing closing over",
+    NEW="header hello arriving routing closing over",
+    HEADER="hello routing closing over",
+    HELLO="routing closing over",
     ARRIVING="routing closing over",
     ROUTING="exchanging closing over",
     EXCHANGING="closing over",
@@ -104,6 +110,8 @@ EXCHANGE = _table(
 """The states of an exchange, likewise."""
 
 LIMITS: Mapping[State, tuple[Limit, ...]] = {
+    State.HEADER: (Limit.LIFETIME, Limit.HEADER),
+    State.HELLO: (Limit.LIFETIME, Limit.HELLO),
     State.ARRIVING: (Limit.LIFETIME, Limit.HANDSHAKE),
     State.ROUTING: (Limit.LIFETIME, Limit.ROUTE),
     State.PICKING: (Limit.LIFETIME, Limit.DIAL, Limit.PICK),

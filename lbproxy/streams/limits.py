@@ -26,6 +26,8 @@ class Limit(StrEnum):
     ones.
     """
 
+    HEADER = "header"
+    HELLO = "hello"
     HANDSHAKE = "handshake"
     ROUTE = "route"
     PICK = "pick"

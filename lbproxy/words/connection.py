@@ -30,6 +30,8 @@ class End(StrEnum):
     ROUTE_FAILED = "route-failed"
     REFUSED_BY_PICKER = "refused-by-picker"
     PICK_FAILED = "pick-failed"
+    BAD_PROXY_HEADER = "bad-proxy-header"
+    BAD_CLIENT_HELLO = "bad-client-hello"
     TLS_FAILED = "tls-failed"
     DRAINED = "drained"
     MEMBER_DOWN = "member-down"
@@ -77,8 +79,9 @@ class Connection:
     @ivar id: A number that no other connection of this process has; every log event
         about the connection carries it.
     @ivar listener: The name of the listener that accepted it.
-    @ivar client: The client's address.
-    @ivar local: The address it connected to.
+    @ivar client: The client's address: where the connection came from, or what the
+        PROXY header of a trusted proxy says.
+    @ivar local: The address that the client connected to, likewise.
     @ivar opened: When it was accepted.
     @ivar pool: The pool it was routed to, or L{None} before that.
     @ivar tried: The backends whose dials failed, in order.
@@ -91,6 +94,11 @@ class Connection:
     @ivar detail: Details of the end in a few words; often empty.
     @ivar serverName: The name of the server that the client asked for in its TLS
         handshake; empty if it is not known.
+    @ivar offeredProtocols: The protocols that the client offered in its TLS handshake
+        (ALPN), the best first; empty if they are not known.
+    @ivar proxy: The address of the trusted proxy whose PROXY header named C{client} and
+        C{local}; L{None} if these are the connection's own.
+    @ivar proxyLocal: The address that the proxy connected to, or L{None}.
     """
 
     id: int
@@ -108,3 +116,6 @@ class Connection:
     end: End | None = None
     detail: str = ""
     serverName: str = ""
+    offeredProtocols: tuple[bytes, ...] = ()
+    proxy: Address | None = None
+    proxyLocal: Address | None = None

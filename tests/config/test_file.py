@@ -98,10 +98,6 @@ def test_aFileIsRead(tmp_path: Path) -> None:
             ),
         ),
         (
-            'proxy-protocol = "off"',
-            ('listener.web.proxy-protocol = "off": not available in this version'),
-        ),
-        (
             "tls = { alpn = [] }",
             "listener.web.tls = { alpn = [] }: not available in this version",
         ),

@@ -35,6 +35,21 @@ def test_read() -> None:
     )
 
 
+def test_readNames() -> None:
+    """Names are read as clients send them, and protocols are bytes."""
+    route = (
+        '{ server-name = ["A.example", "*.B\u00fcro.de"], alpn = ["h2", "\u00e9"], '
+        'pool = "internal" }'
+    )
+    (listener,) = configurationFromText(TEXT.format(route=route), "lb.toml").listeners
+    assert listener.routes[1] == Route(
+        "internal",
+        serverName=("a.example", "*.xn--bro-hoa.de"),
+        alpn=(b"h2", b"\xc3\xa9"),
+    )
+    assert listener.asksHello
+
+
 @pytest.mark.parametrize(
     ("route", "line"),
     [
@@ -63,18 +78,21 @@ def test_read() -> None:
         (
             '{ pool = "web" }',
             (
-                ' = { pool = "web" }: expected "client" or "address", or both; '
-                'without, use the key "pool" of the listener'
+                ' = { pool = "web" }: expected "client", "address", "server-name" or '
+                '"alpn"; without, use the key "pool" of the listener'
             ),
         ),
         ('{ client = "all" }', ".pool: this key is required"),
         (
-            '{ server-name = "a", pool = "web" }',
-            '.server-name = "a": not available in this version',
+            '{ server-name = ["a", "*b.c"], pool = "web" }',
+            (
+                '.server-name[1] = "*b.c": expected a server name, such as '
+                '"www.example.com", or "*.example.com" for all names below one'
+            ),
         ),
         (
-            '{ alpn = "h2", pool = "web" }',
-            '.alpn = "h2": not available in this version',
+            '{ alpn = "", pool = "web" }',
+            '.alpn = "": expected a protocol, such as "h2" or "http/1.1"',
         ),
         ("7", " = 7: expected a table, [[listener.routes]]"),
     ],

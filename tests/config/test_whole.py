@@ -39,7 +39,7 @@ def test_theLeastThatWorks() -> None:
     assert listener.pool == "web"
     assert listener.router is None
     assert listener.backlog == 1024
-    assert listener.session == SessionOptions(10.0, 10.0, 10.0, 60.0, True)
+    assert listener.session == SessionOptions(10.0, 10.0, 5.0, 5.0, 10.0, 60.0, True)
     assert listener.session.limits == Limits(3600.0, 0.0, 300.0, 300.0, 30.0)
     (pool,) = configuration.pools
     assert pool.name == "web"
@@ -106,7 +106,7 @@ def test_everyKeyCanBeWritten() -> None:
     assert (web.name, web.pool) == ("web", "b")
     assert (web.router, web.backlog) == ("python:shop.choose", 9)
     limits = Limits(5.0, 6.0, 7.0, 8.0, 3.0)
-    assert web.session == SessionOptions(1.0, 2.0, 10.0, 10.0, False, limits)
+    assert web.session == SessionOptions(1.0, 2.0, 5.0, 5.0, 10.0, 10.0, False, limits)
     _, pool = configuration.pools
     assert pool.name == "b"
     assert pool.picker == PickerChoice("hash", {"key": "client"})

@@ -186,8 +186,8 @@ def test_haproxyIsRefused(text: str) -> None:
             LISTEN.refuse(
                 text,
                 "haproxy: is not supported, since Twisted's loses what comes after "
-                "the client's end of stream; PROXY headers will be read by the "
-                'listener\'s key "proxy-protocol", which this version does not have',
+                "the client's end of stream; PROXY headers are read with the "
+                'listener\'s key "proxy-protocol"',
             )
         )
 

@@ -39,6 +39,8 @@ KEYS = {
     Limit.IDLE: ("listener", "idle-timeout"),
     Limit.STALL: ("listener", "stall-timeout"),
     Limit.HALF_CLOSE: ("listener", "half-close-timeout"),
+    Limit.HEADER: ("listener", "proxy-header-timeout"),
+    Limit.HELLO: ("listener", "client-hello-timeout"),
     Limit.ROUTE: ("process", "route-timeout"),
     Limit.PICK: ("process", "pick-timeout"),
     Limit.QUEUE: ("pool", "queue-timeout"),
@@ -72,10 +74,15 @@ class Scene:
     """A session in one state, and since when; then nothing more happens."""
 
     def __init__(
-        self, limits: dict[Limit, float], retries: int = 1, **arguments
+        self,
+        limits: dict[Limit, float],
+        retries: int = 1,
+        listener: str = "",
+        **arguments,
     ) -> None:
         sections: dict[str, dict[str, float]] = {
-            "listener": dict(OFF),
+            "listener": OFF
+            | dict.fromkeys(("proxy-header-timeout", "client-hello-timeout"), NEVER),
             "process": dict.fromkeys(
                 ("route-timeout", "pick-timeout", "close-timeout"), NEVER
             ),
@@ -92,6 +99,7 @@ class Scene:
             section: "\n".join(f"{key} = {value}" for key, value in keys.items())
             for section, keys in sections.items()
         }
+        texts["listener"] += f"\n{listener}"
         self.story = Story(A, B, **texts, **arguments)
         self.story.backends[1].answer = "refuse"
 
@@ -129,6 +137,21 @@ def arriving(limits) -> Scene:
     near.connect(protocol)
     scene.client = near.far
     scene.story.settle()
+    return scene
+
+
+def headed(limits) -> Scene:
+    """A trusted proxy has sent a part of its header."""
+    keys = 'proxy-protocol = "required"\ntrusted-proxies = ["all"]'
+    scene = Scene(limits, listener=keys)
+    scene.client = scene.story.client(b"P")
+    return scene
+
+
+def greeting(limits) -> Scene:
+    """A client has sent a part of its ClientHello."""
+    scene = Scene(limits, listener="require-tls = true")
+    scene.client = scene.story.client(b"\x16")
     return scene
 
 
@@ -260,6 +283,10 @@ def deadTransport(limits) -> Scene:
 
 
 WALK: list[tuple[State, Limit, Callable[..., Scene], End]] = [
+    (State.HEADER, Limit.HEADER, headed, End.BAD_PROXY_HEADER),
+    (State.HEADER, Limit.LIFETIME, headed, End.MAX_LIFETIME),
+    (State.HELLO, Limit.HELLO, greeting, End.BAD_CLIENT_HELLO),
+    (State.HELLO, Limit.LIFETIME, greeting, End.MAX_LIFETIME),
     (State.ARRIVING, Limit.HANDSHAKE, arriving, End.TLS_FAILED),
     (State.ARRIVING, Limit.LIFETIME, arriving, End.MAX_LIFETIME),
     (State.ROUTING, Limit.ROUTE, routing, End.ROUTE_FAILED),

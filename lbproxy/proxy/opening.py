@@ -1,0 +1,90 @@
+"""
+What a client's stream begins with: a PROXY header, and a TLS ClientHello.
+
+Both are looked at while the stream is held.  A header is taken from the stream,
+exactly; a ClientHello stays in it for the backend.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from ..streams.clienthello import HELLO_LIMIT, BadHello, HelloReader, NotTLS
+from ..streams.proxyprotocol.parse import LONGEST_HEADER, parse
+from ..streams.proxyprotocol.values import BadHeader, Header
+from ..streams.stream import Stream
+from ..words.connection import Connection
+from ..words.networks import Networks
+from .states import HEADER, HELLO, State
+
+
+@frozen(eq=False)
+class Openings:
+    """
+    What the clients of a listener may begin with, and what is required.
+
+    @ivar proxies: Who must send a PROXY header, which is believed.  It is empty if
+        headers are not read.
+    @ivar onlyProxies: Whether all other clients are refused.
+    @ivar hello: Whether their ClientHellos are looked at.
+    @ivar onlyTLS: Whether clients without one are refused.
+    """
+
+    proxies: Networks
+    onlyProxies: bool = False
+    hello: bool = False
+    onlyTLS: bool = False
+
+
+class Opening:
+    """Reads what one client begins with, as it arrives."""
+
+    # one for each connection of a listener that has openings
+    __slots__ = ("_connection", "_hasHeader", "_hello", "_onlyTLS")
+
+    def __init__(self, openings: Openings, connection: Connection) -> None:
+        """
+        @raise BadHeader: If the client is no trusted proxy, and only those may come.
+        """
+        self._connection = connection
+        self._hasHeader = connection.client in openings.proxies
+        if openings.onlyProxies and not self._hasHeader:
+            raise BadHeader(f"{connection.client} is no trusted proxy")
+        self._hello = HelloReader() if openings.hello else None
+        self._onlyTLS = openings.onlyTLS
+
+    def read(self, stream: Stream) -> State | None:
+        """
+        Read on, and put what was found into the connection.
+
+        @return: The state in which more is waited for; L{None} when all was read.
+        @raise BadHeader: If the client does not begin with a PROXY header.
+        @raise BadHello: If its ClientHello is malformed, or lacking.
+        """
+        if self._hasHeader:
+            header = parse(stream.peek(LONGEST_HEADER))
+            if header is None:
+                return HEADER
+            stream.take(header.length)
+            self._hasHeader = False
+            self._believe(header)
+        if self._hello is not None:
+            hello = self._hello.read(stream.peek(HELLO_LIMIT))
+            if hello is None:
+                return HELLO
+            self._hello = None
+            if not isinstance(hello, NotTLS):
+                self._connection.serverName = hello.serverName
+                self._connection.offeredProtocols = hello.alpn
+            elif self._onlyTLS:
+                raise BadHello(f"not TLS: {hello.reason}")
+        return None
+
+    def _believe(self, header: Header) -> None:
+        """Let the addresses of a header count, if it has any."""
+        connection = self._connection
+        if header.client is not None and header.local is not None:
+            connection.proxy = connection.client
+            connection.proxyLocal = connection.local
+            connection.client = header.client
+            connection.local = header.local
