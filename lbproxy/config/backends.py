@@ -14,14 +14,14 @@ BACKEND = Table(
     "[[pool.NAME.backends]]",
     "One place to send connections to.",
     keysOf(Backend),
-    ("proxy-protocol", "tls"),
+    ("tls",),
 )
 
 MEMBER = Table(
     "[pool.NAME.discovery.member]",
     "What each backend has that is found, where the discovery says nothing of it.",
     keysOf(Backend, but=("connect", "name")),
-    ("proxy-protocol", "tls"),
+    ("tls",),
 )
 
 
@@ -31,7 +31,12 @@ def _backend(written: object, place: Place) -> Backend:
         # A description alone means a table with no other key.
         readAt(parseClient, written, place)
         written = {"connect": written}
-    backend = Backend(**BACKEND.read(written, place))
+    values = BACKEND.read(written, place)
+    try:
+        backend = Backend(**values)
+    except ValueError as error:
+        key = place.key("proxy-protocol")
+        raise key.refuse(values["proxyProtocol"], str(error)) from None
     if backend.bind and not backend.description.takes("bindAddress"):
         reason = "only tcp:, ssl: and tls: endpoints connect from an address"
         raise place.key("bind").refuse(backend.bind, reason)

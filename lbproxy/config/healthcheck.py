@@ -10,5 +10,4 @@ HEALTH_CHECK = KindsTable(
     "How the members of a pool are checked; without this table they are not.",
     HealthCheckOptions,
     KINDS,
-    reserved=("proxy-protocol",),
 )

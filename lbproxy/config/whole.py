@@ -79,7 +79,7 @@ def _pool(values: Mapping[str, Any], demo: bool) -> PoolConfiguration:
 
 
 def _requireTargets(pool: PoolConfiguration) -> None:
-    """Refuse a health check that has only a port, where a backend has no host."""
+    """Refuse a health check that some backend cannot have."""
     check = pool.healthCheck
     if check is None:
         return
@@ -87,7 +87,8 @@ def _requireTargets(pool: PoolConfiguration) -> None:
         try:
             check.target(backend)
         except ValueError as error:
-            key = "address" if check.address else "port"
+            key = "port" if check.port else "proxy-protocol"
+            key = "address" if check.address else key
             raise pool.place.key("health-check").key(key).lack(str(error)) from None
 
 

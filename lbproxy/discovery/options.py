@@ -63,13 +63,16 @@ class DiscoveryOptions:
         """
         A backend that was found, with what C{member} says.
 
-        What it has another value of than the default stays.
+        What it has another value of than the default stays.  PROXY headers are not for
+        one whose endpoint speaks TLS by itself.
         """
         unsaid = {
             name: value
             for name, value in self.member.items()
             if getattr(backend, name) == _DEFAULTS[name]
         }
+        if "proxyProtocol" in unsaid and backend.description.kind in ("ssl", "tls"):
+            del unsaid["proxyProtocol"]
         return evolve(backend, **unsaid)
 
 

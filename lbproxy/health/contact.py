@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from ..proxy.dialer import Attempt, Way
 from ..proxy.pluginerrors import nameOf
+from .headers import writeHeader
 
 ANSWER_LIMIT = 65536
 """Bytes of an answer that are read; what comes after them is not looked at."""
@@ -108,9 +109,14 @@ class Contact(Attempt):
         Cancelling it cuts the connection off.
     """
 
-    def __init__(self, reactor: Any, dialogue: Dialogue) -> None:
+    def __init__(self, reactor: Any, dialogue: Dialogue, header: str = "off") -> None:
+        """
+        @param header: The version of the PROXY header that the connection begins with,
+            C{"v1"} or C{"v2"}, unless it is TLS; C{"off"} for none.
+        """
         self._reactor = reactor
         self._dialogue = dialogue
+        self._header = header
         self._stop: Callable[[], object] | None = None
         self._protocol: _Conversation | None = None
         self._over = False
@@ -132,7 +138,9 @@ class Contact(Attempt):
         """Make the one protocol; L{None} if the check was cancelled."""
         if self._over:
             return None
-        self._protocol = _Conversation(self, self._dialogue, self._reactor)
+        self._protocol = _Conversation(
+            self, self._dialogue, self._header, self._reactor
+        )
         return self._protocol
 
     def failed(self, reason: Failure) -> None:
@@ -161,9 +169,12 @@ class Contact(Attempt):
 class _Conversation(BaseProtocol):
     """The protocol of a L{Contact}."""
 
-    def __init__(self, contact: Contact, dialogue: Dialogue, reactor: Any) -> None:
+    def __init__(
+        self, contact: Contact, dialogue: Dialogue, header: str, reactor: Any
+    ) -> None:
         self._contact: Contact | None = contact
         self._dialogue = dialogue
+        self._header = header
         self._reactor = reactor
         self._received = 0
         self._unheard = bytearray()
@@ -177,6 +188,8 @@ class _Conversation(BaseProtocol):
         if self._contact is None:
             self._abort()
         elif not self._shaking:
+            if self._header != "off":
+                writeHeader(self.transport, self._header)
             self._begin()
 
     def handshakeCompleted(self) -> None:

@@ -224,6 +224,7 @@ class _Subject(Entry):
         "_backend",
         "_began",
         "_checks",
+        "_of",
         "_running",
         "_seconds",
         "_wait",
@@ -237,6 +238,7 @@ class _Subject(Entry):
         self.wanted = False  # Whether it waits for its turn.
         self._checks = checks
         self._backend: Backend | None = None
+        self._of: Backend | None = None
         self._wait: Wait | None = None
         self._running = False
         self._began = 0.0
@@ -278,8 +280,9 @@ class _Subject(Entry):
         self._seconds = checks.options.timeout
         wheel.schedule(self, self._began + self._seconds)
         try:
-            if self._backend is None:
-                self._backend = checks.options.target(self.member.backend)
+            backend = self.member.backend
+            if self._backend is None or self._of is not backend:
+                self._backend, self._of = checks.options.target(backend), backend
             answer = checks.probe.probe(self._backend)
             if not isinstance(answer, Awaitable):
                 self._end(wrongType("health check", answer))

@@ -13,7 +13,7 @@ from ..words.description import written
 from ..words.endpoints import ClientDescription
 from ..words.options import Option, declared, option, optionsOf
 from ..words.units import moreThanNone
-from ..words.values import addressOrEmpty, matching, text, wholeNumber
+from ..words.values import addressOrEmpty, matching, oneOf, text, wholeNumber
 
 Statuses = tuple[tuple[int, int], ...]
 """Ranges of HTTP status codes, both ends included."""
@@ -90,6 +90,8 @@ class HealthCheckOptions:
     @ivar address: The IP address to check instead of the backend's host; empty for the
         same.
     @ivar port: Where to check instead of the backend's port; 0 for the same.
+    @ivar proxyProtocol: The version of the PROXY header that a check begins with:
+        C{"off"}, C{"v1"}, C{"v2"}, or C{"auto"} for the backend's own.
     @ivar options: The options of the kind, as they were written.
     """
 
@@ -116,6 +118,13 @@ class HealthCheckOptions:
         0,
         "The port to check instead of the backend's own; 0 for the same.",
     )
+    proxyProtocol: str = option(
+        oneOf("auto", "off", "v1", "v2"),
+        "auto",
+        "Whether a check begins with a PROXY header, which names no client: "
+        '"off", "v1", "v2", or "auto" for what the backend has, unless another address '
+        "or port is checked.",
+    )
     options: Mapping[str, object] = field(factory=dict)
 
     def __str__(self) -> str:
@@ -124,13 +133,17 @@ class HealthCheckOptions:
     def target(self, backend: Backend) -> Backend:
         """
         What is checked for a backend: itself, or the same with another place to
-        connect to, by plain TCP.
+        connect to, by plain TCP, and with the PROXY header that checks begin with.
 
         @raise ValueError: If only one of C{address} and C{port} is given, and the
-            backend's description does not have the other.
+            backend's description does not have the other; or if there is to be a
+            PROXY header and the backend cannot have one.
         """
+        header = self.proxyProtocol
         if not self.address and not self.port:
-            return backend
+            if header in ("auto", backend.proxyProtocol):
+                return backend
+            return evolve(backend, proxyProtocol=header)
         host, port = placeOf(backend)
         host, port = self.address or host, str(self.port or port)
         if not host or not port:
@@ -138,7 +151,12 @@ class HealthCheckOptions:
             raise ValueError(f"{backend} has no {lacking} of its own; give one here")
         fields = [(None, "tcp"), (None, host), (None, port)]
         name = "" if self.address else backend.hostName
-        return evolve(backend, connect=written(fields), hostName=name)
+        return evolve(
+            backend,
+            connect=written(fields),
+            hostName=name,
+            proxyProtocol="off" if header == "auto" else header,
+        )
 
 
 def placeOf(backend: Backend) -> tuple[str, str]:

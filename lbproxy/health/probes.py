@@ -20,6 +20,7 @@ from ..proxy.dialer import Way, wayOf, wayTo
 from ..words.backend import Backend
 from ..words.endpoints import isAddress
 from .contact import CancelTroubles, CheckFailed, Contact, Dialogue, Silence
+from .headers import HeaderThenTLS
 from .options import ExchangeOptions, HttpOptions, Statuses, placeOf, statusText
 
 _PATIENCE = 86400
@@ -50,7 +51,7 @@ class ContactProbe:
 
     def probe(self, backend: Backend) -> Deferred[None]:
         """Check a backend; cancelling the Deferred cuts the connection off."""
-        contact = Contact(self._reactor, self._dialogue(backend))
+        contact = Contact(self._reactor, self._dialogue(backend), backend.proxyProtocol)
         return contact.begin(self._wayTo(backend))
 
     def _wayTo(self, backend: Backend) -> Way:
@@ -85,8 +86,12 @@ class TlsProbe(ContactProbe):
             return super()._way(backend)
         patient = backend.endpoint.withDefault("timeout", _PATIENCE).text
         creator = _AnyCertificate(_nameOf(backend))
-        endpoint = wrapClientTLS(creator, clientFromString(self._reactor, patient))
-        return wayOf(endpoint, _TROUBLES)
+        endpoint = clientFromString(self._reactor, patient)
+        if backend.proxyProtocol == "off":
+            secured = wrapClientTLS(creator, endpoint)
+        else:
+            secured = HeaderThenTLS(endpoint, creator, backend.proxyProtocol)
+        return wayOf(secured, _TROUBLES)
 
 
 @implementer(IOpenSSLClientConnectionCreator)

@@ -23,6 +23,7 @@ from .answertime import AnswerTime
 from .choosing import Choosing
 from .dialer import DialTimeout, shortage
 from .policy import Destination, Policy
+from .proxyheaders import headerOf
 from .reasons import brief, isMistake, pluginTrouble, resetDetail
 from .states import (
     CLOSING,
@@ -233,6 +234,9 @@ class Exchange(Choosing):
         connection.connected = connection.opened + (now - self._watch.opened)
         self.backend = backend
         self._watch.streams += (backend,)
+        version = lease.member.backend.proxyProtocol
+        if version != "off":
+            backend.write(headerOf(connection, version))
         self._relay = relay = Relay(
             self._client, backend, self, policy.options.halfClose
         )

@@ -118,6 +118,9 @@ class Relay:
             self.streamEnded(client)
         if backend.readEnded:
             self.streamEnded(backend)
+        if backend.deaf:
+            # What it was sent before the relay could not be sent.
+            self.streamDeaf(backend)
 
     def _watchFlow(
         self, source: Stream, sink: Stream, call: Callable[[], object] | None

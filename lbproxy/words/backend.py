@@ -16,6 +16,7 @@ from .values import addressOrEmpty, boolean, oneOf, plainName, wholeNumber
 parseWeight = wholeNumber(1, 65535)
 parseTier = wholeNumber(0, 65535)
 parseState = oneOf("ready", "drain", "maintenance")
+parseProxyProtocol = oneOf("off", "v1", "v2")
 
 
 @frozen
@@ -34,6 +35,8 @@ class Backend:
     @ivar state: C{"ready"}; C{"drain"}, which keeps its connections and gets no more;
         or C{"maintenance"}, in which it is not checked either.
     @ivar bind: The local IP address to connect from; empty for any.
+    @ivar proxyProtocol: The version of the PROXY header that its connections begin
+        with: C{"v1"}, C{"v2"}, or C{"off"} for none.
     @ivar hostName: The name of the host whose address C{connect} has, if it was looked
         up; else empty.
     @ivar origin: The backend that was listed with a host name, if this is it at one of
@@ -74,6 +77,12 @@ class Backend:
         "",
         "The local IP address to connect from; empty for the system's choice.",
     )
+    proxyProtocol: str = option(
+        parseProxyProtocol,
+        "off",
+        "Whether it is told each client's address by a PROXY header, and in which "
+        'version: "off", "v1" or "v2".',
+    )
     hostName: str = field(default="", kw_only=True)
     origin: Backend | None = field(default=None, kw_only=True, repr=False)
     tier: int = field(default=0, kw_only=True)
@@ -85,6 +94,12 @@ class Backend:
     def __attrs_post_init__(self) -> None:
         self._check("weight", parseWeight)
         self._check("tier", parseTier)
+        self._check("proxyProtocol", parseProxyProtocol)
+        if self.proxyProtocol != "off" and self.description.kind in ("ssl", "tls"):
+            raise ValueError(
+                f"{self.connect} has PROXY headers within TLS, where nobody looks for "
+                "them; use a tcp: endpoint"
+            )
 
     def _check(self, name: str, parse: Callable[[object], object]) -> None:
         value = getattr(self, name)

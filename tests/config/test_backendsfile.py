@@ -126,10 +126,10 @@ WRONG: dict[str, tuple[str, str | bytes, str]] = {
         f'[{{"connect": "{HERE}", "wieght": 2}}]',
         'backends[0].wieght = 2: unknown key; the nearest known one is "weight"',
     ),
-    "reserved": (
+    "header": (
         "f.json",
-        f'[{{"connect": "{HERE}", "proxy-protocol": "v1"}}]',
-        'backends[0].proxy-protocol = "v1": not available in this version',
+        f'[{{"connect": "{HERE}", "proxy-protocol": "v3"}}]',
+        'backends[0].proxy-protocol = "v3": expected "off" or "v1" or "v2"',
     ),
     "twice": (
         "f.json",

@@ -58,7 +58,8 @@ def test_everyKey() -> None:
     """Keys of all kinds become values; those of the kind are kept for it."""
     found = read(
         'kind = "http"\ninterval = "5s"\ntimeout = 10\nrise = 1\nfall = 9\n'
-        'initial = "down"\naddress = "::1"\nport = 81\npath = "/x"\nhost = "h"'
+        'initial = "down"\naddress = "::1"\nport = 81\npath = "/x"\nhost = "h"\n'
+        'proxy-protocol = "v2"'
     )
     assert found == HealthCheckOptions(
         kind="http",
@@ -67,6 +68,7 @@ def test_everyKey() -> None:
         check=CheckOptions(rise=1, fall=9, initial="down"),
         address="::1",
         port=81,
+        proxyProtocol="v2",
         options={"path": "/x", "host": "h"},
     )
 
@@ -96,8 +98,7 @@ def test_everyKey() -> None:
             "expect and expect-regex exclude each other",
         ),
         ('kind = "exchange"\nexpect-regex = "("', "expected a regular expression: "),
-        ('proxy-protocol = "v1"', "not available in this version"),
-        ('kind = "python:json.dumps"\nproxy-protocol = "v1"', "not available"),
+        ('proxy-protocol = "on"', 'expected "auto" or "off" or "v1" or "v2"'),
     ],
 )
 def test_refused(lines: str, error: str) -> None:
@@ -154,6 +155,11 @@ def test_refusedWithThePlugin(lines: str, error: str) -> None:
         ('"unix:/run/a"', "port = 81", "unix:/run/a has no address of its own"),
         ('"unix:/run/a"', 'address = "::1"', "unix:/run/a has no port of its own"),
         (r"'tls:a:443:endpoint=unix\:b'", "port = 81", "has no address of its own"),
+        (
+            '"tls:a:443"',
+            'proxy-protocol = "v1"',
+            "pool.web.health-check.proxy-protocol: tls:a:443 has PROXY headers within",
+        ),
     ],
 )
 def test_noPlaceToCheck(backend: str, lines: str, error: str) -> None:
@@ -178,6 +184,26 @@ def test_target(connect: str, given: dict, target: str) -> None:
     """A check may go to another place than the connections; the name stays."""
     found = HealthCheckOptions(**given).target(Backend(connect, name="a"))
     assert found == Backend(target, name="a")
+
+
+@pytest.mark.parametrize(
+    ("has", "given", "begins"),
+    [
+        ("v1", {}, "v1"),
+        ("off", {}, "off"),
+        ("v1", {"port": 81}, "off"),
+        ("v1", {"address": "::1"}, "off"),
+        ("v1", {"proxyProtocol": "off"}, "off"),
+        ("v1", {"proxyProtocol": "v2"}, "v2"),
+        ("off", {"proxyProtocol": "v2"}, "v2"),
+        ("off", {"proxyProtocol": "v1", "port": 81}, "v1"),
+    ],
+)
+def test_header(has: str, given: dict, begins: str) -> None:
+    """A check begins as connections do, where these go; or as it says itself."""
+    backend = Backend("tcp:10.0.0.1:80", proxyProtocol=has)
+    found = HealthCheckOptions(**given).target(backend)
+    assert found.proxyProtocol == begins
 
 
 @implementer(IHealthProbe)

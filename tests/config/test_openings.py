@@ -1,10 +1,11 @@
-"""What clients begin with is configured, or refused in one line."""
+"""What connections begin with is configured, or refused in one line."""
 
 from __future__ import annotations
 
 import pytest
 from configured import configured
 
+from lbproxy import Backend
 from lbproxy.config.file import configurationFromText
 from lbproxy.config.model import ListenerConfiguration
 from lbproxy.words.networks import parseNetwork
@@ -128,3 +129,37 @@ def test_refused(keys: str, listen: str, line: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         listenerOf(keys, listen)
     assert str(refused.value).startswith(f"lb.toml: listener.front.{line}")
+
+
+def backendsOf(pool: str) -> tuple[Backend, ...]:
+    """The backends of a configuration whose pool has some keys."""
+    (found,) = configurationFromText(configured(pool=pool), "lb.toml").pools
+    return found.backends
+
+
+def test_backends() -> None:
+    """Each backend is told in its own way."""
+    first, second, third = backendsOf(
+        """
+        backends = [
+            "tcp:a:1",
+            { connect = "tcp:a:2", proxy-protocol = "v1" },
+            { connect = "unix:/a", proxy-protocol = "v2" },
+        ]
+        """
+    )
+    assert first.proxyProtocol == "off"
+    assert second.proxyProtocol == "v1"
+    assert third.proxyProtocol == "v2"
+
+
+@pytest.mark.parametrize("kind", ["tls", "ssl"])
+def test_backendsWithinTLS(kind: str) -> None:
+    """A header would be where no backend looks for it."""
+    connect = f"{kind}:a.example:443"
+    with pytest.raises(ConfigurationError) as refused:
+        backendsOf(f'backends = [{{ connect = "{connect}", proxy-protocol = "v2" }}]')
+    assert str(refused.value) == (
+        f'lb.toml: pool.web.backends[0].proxy-protocol = "v2": {connect} has PROXY '
+        "headers within TLS, where nobody looks for them; use a tcp: endpoint"
+    )

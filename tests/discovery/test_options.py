@@ -180,6 +180,15 @@ def test_inTheLog(options: dict, text: str) -> None:
     assert str(DiscoveryOptions(options=options)) == text
 
 
+@pytest.mark.parametrize(
+    ("connect", "version"), [("tcp:a:80", "v2"), ("tls:a:443", "off")]
+)
+def test_completedWithHeaders(connect: str, version: str) -> None:
+    """Headers are not for a backend whose endpoint speaks TLS by itself."""
+    options = DiscoveryOptions(member={"proxyProtocol": "v2"})
+    assert options.completed(Backend(connect)).proxyProtocol == version
+
+
 def test_completed() -> None:
     """What is found has the configured values where it says nothing itself."""
     options = DiscoveryOptions(member={"weight": 3, "maxConnections": 7})

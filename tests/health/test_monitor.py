@@ -267,6 +267,18 @@ def test_membersComeAndGo() -> None:
     ward.close()
 
 
+def test_memberIsConfiguredOtherwise() -> None:
+    """What is checked from then on is the member as it is now."""
+    ward = Ward()
+    ward.options = evolve(ward.options, port=99)
+    ward.checks.update(ward.options, ward.probe)
+    ward.go(10)
+    ward.pool.members[0].backend = Backend("tcp:other:1")
+    ward.go(10)
+    assert [connect for connect, _ in ward.probe.asked] == ["tcp:h:99", "tcp:other:99"]
+    ward.close()
+
+
 def test_maintenance() -> None:
     """Maintenance stops the checks, one that runs included; drain does not."""
     ward = Ward(Deferred)

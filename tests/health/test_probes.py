@@ -9,12 +9,13 @@ from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from lbproxy import Backend, IHealthProbe
+from lbproxy import Address, Backend, IHealthProbe
 from lbproxy.health.contact import ANSWER_LIMIT, AT_ONCE, GATHERING, Dialogue
 from lbproxy.health.options import HealthCheckOptions
 from lbproxy.health.probes import ContactProbe
 from lbproxy.plugins.making import buildProbe
 from lbproxy.proxy.reasons import brief
+from lbproxy.streams.proxyprotocol.build import LOCAL_V2, headerV1
 from lbproxy.testing import Far, MemoryNetwork
 
 HOST = "10.0.0.1"
@@ -24,12 +25,14 @@ A = Backend(f"tcp:{HOST}:80")
 class Check:
     """One check of one kind."""
 
-    def __init__(self, kind: str, connect: str = A.connect, **options) -> None:
+    def __init__(
+        self, kind: str, connect: str = A.connect, header: str = "off", **options
+    ) -> None:
         self.network = MemoryNetwork()
         self.network.alias("a.internal", HOST)
         self.backend = self.network.backend(HOST, 80)
         self.options = HealthCheckOptions(kind=kind, options=options)
-        self.connect = connect
+        self.checked = Backend(connect, proxyProtocol=header)
         self.outcomes: list[str] = []
 
     def begin(self, dialogue: Dialogue | None = None) -> Check:
@@ -37,7 +40,7 @@ class Check:
         if dialogue is not None:
             probe = ContactProbe(self.network, lambda backend: dialogue)
         verifyObject(IHealthProbe, probe)
-        self.deferred = probe.probe(Backend(self.connect))
+        self.deferred = probe.probe(self.checked)
         self.deferred.addCallbacks(self._passed, self._failed)
         self.network.settle()
         return self
@@ -83,6 +86,31 @@ def test_refused(kind: str, options: dict, connect: str) -> None:
     check = Check(kind, connect, **options)
     check.backend.refuses()
     assert check.begin().outcome() == "connection refused"
+
+
+OWN, THERE = Address("127.0.0.1", 39999), Address(HOST, 80)
+
+
+@pytest.mark.parametrize(
+    ("header", "sent"), [("v1", headerV1(OWN, THERE)), ("v2", LOCAL_V2)]
+)
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        ("tcp", {}, b""),
+        ("http", {}, b"GET / HTTP/1.1\r\n"),
+        ("exchange", {"send": "hello", "expect": "x"}, b"hello"),
+        ("tls", {}, b"\x16\x03"),
+    ],
+)
+def test_header(
+    kind: str, options: dict, said: bytes, header: str, sent: bytes
+) -> None:
+    """It comes before anything that a check says, the TLS handshake included."""
+    check = Check(kind, header=header, **options).begin()
+    assert check.far.received.startswith(sent + said)
+    check.deferred.cancel()
+    check.network.settle()
 
 
 @pytest.mark.parametrize("connect", WAYS)

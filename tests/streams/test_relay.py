@@ -41,6 +41,8 @@ class Joined:
 
     def streamReady(self, stream) -> None: ...
 
+    def streamDeaf(self, stream) -> None: ...
+
     def relayHalfClosed(self, relay) -> None:
         self.told.append("half-closed")
 
@@ -107,6 +109,21 @@ def test_resets(who: str, ending: Ending) -> None:
         assert joined.told == ["half-closed"]
     else:
         assert joined.told == ["half-closed", ending]
+
+
+@pytest.mark.parametrize("early", [b"", b"question"])
+def test_deafBefore(early: bytes) -> None:
+    """A backend that could not be sent its first bytes is not sent what follows."""
+    joined = Joined(early=early)
+    client, backend = joined.streams
+    backend.sendFailed(BrokenPipeError(32, "Broken pipe"))
+    joined.start()
+    assert joined.told == ["half-closed"]
+    assert client.paused
+    joined.backend.send(b"refused")
+    joined.settle()
+    assert joined.client.received == b"refused"
+    assert joined.backend.received == b""
 
 
 def test_deaf() -> None:
