@@ -386,6 +386,34 @@ def test_byServerName(
     assert says("-servername", "www.b.example", "-tls1_2") == b"b None"
 
 
+def hello(name: str) -> bytes:
+    """A ClientHello of 16 KB that comes in 2,700 records."""
+    said = ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["x" * 255] * 8)
+    secured = context.wrap_bio(ssl.MemoryBIO(), said, server_hostname=name)
+    with suppress(ssl.SSLWantReadError):
+        secured.do_handshake()
+    message = said.read()[5:]
+    return b"".join(b"\x16\x03\x01\0\x01" + bytes([each]) for each in message)
+
+
+@onBoth
+def test_inTinyPieces(
+    startWith: StartWith, serve: Callable[..., Backend], process: str
+) -> None:
+    """The kernel has room for a ClientHello that comes byte by byte, unread."""
+    said = hello("www.b.example")
+    assert 12_000 < len(said) < 16_384
+    daemon = startWith(**names(serve(drain).connect, serve(echo).port), process=process)
+    with daemon.connect() as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(len(said)):
+            client.sendall(said[at : at + 1])
+        client.shutdown(socket.SHUT_WR)
+        assert readAll(client) == said
+
+
 @onBoth
 def test_onlyTLS(startWith: StartWith, web: Callable[..., Web], process: str) -> None:
     """Who speaks HTTP is served in the clear by the default pool, or refused."""
