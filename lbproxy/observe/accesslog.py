@@ -23,7 +23,8 @@ def line(connection: Connection) -> str:
 
     C{in} and C{out} are bytes from the client and from the backend.  C{connect} is the
     seconds until the backend was joined, or C{-} if it was not.  C{total} is the
-    seconds until the end.
+    seconds until the end.  C{proxy}, if it is there, is the trusted proxy whose PROXY
+    header has named the client.
     """
     began = datetime.fromtimestamp(connection.opened).astimezone()
     closed = connection.opened if connection.closed is None else connection.closed
@@ -34,13 +35,14 @@ def line(connection: Connection) -> str:
     backend = "-" if connection.backend is None else oneWord(connection.backend.name)
     pool = oneWord(connection.pool or "-")
     detail = f" ({oneLine(connection.detail)})" if connection.detail else ""
+    proxy = f"proxy={oneWord(str(connection.proxy))} " if connection.proxy else ""
     return (
         f"{began.isoformat(timespec='milliseconds')} #{connection.id} "
         f"{oneWord(connection.listener)} {oneWord(str(connection.client))} "
         f"pool={pool} backend={backend} tried={tried or '-'} "
         f"in={connection.bytesFromClient} out={connection.bytesFromBackend} "
         f"connect={connect} total={closed - connection.opened:.3f} "
-        f"{connection.end}{detail}\n"
+        f"{proxy}{connection.end}{detail}\n"
     )
 
 

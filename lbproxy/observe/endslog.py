@@ -67,7 +67,9 @@ class EndsLog(OnlyEnds):
         self._windows.close()
 
     def _write(self, end: End, connection: Connection) -> None:
-        backend = connection.backend
+        backend, client = connection.backend, str(connection.client)
+        if connection.proxy is not None:
+            client = f"{client} through {connection.proxy}"
         self._log.emit(
             _level(end),
             "{end}: connection {id} of listener {listener} from {client}, "
@@ -76,7 +78,7 @@ class EndsLog(OnlyEnds):
             end=str(end),
             id=connection.id,
             listener=connection.listener,
-            client=oneLine(str(connection.client)),
+            client=oneLine(client),
             pool=connection.pool or "-",
             backend="-" if backend is None else oneLine(backend.name),
             tried=oneLine(", ".join(each.name for each in connection.tried)),

@@ -42,7 +42,9 @@ TWISTD = str(Path(sys.executable).with_name("twistd"))
 LOOPBACK = "tcp:0:interface=127.0.0.1"
 
 _LISTENS = re.compile(r" listens on (\S+)")
-_RECORD = re.compile(r" in=(\d+) .* total=([\d.]+) (\S+)(?: \((.*)\))?\n")
+_RECORD = re.compile(
+    r" in=(\d+) .* total=([\d.]+) (?:proxy=\S+ )?(\S+)(?: \((.*)\))?\n"
+)
 _TROUBLE = re.compile(r"traceback|unhandled error|exception ignored", re.IGNORECASE)
 
 _Answer = TypeVar("_Answer")

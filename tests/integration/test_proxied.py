@@ -314,6 +314,9 @@ def test_chain(
         own = shown(client)
         assert asks(client, b"hello") == b"hello"
     assert clients(behind) == clients(before) == [own]
+    for daemon, proxied in (behind, True), (before, False):
+        log = (daemon.directory / "access.log").read_text()
+        assert (" proxy=127.0.0.1:" in log) is proxied
 
 
 # By server name.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stories import A, Story, record
 from zope.interface.verify import verifyObject
 
-from lbproxy import Backend, IConnectionObserver
+from lbproxy import Address, Backend, IConnectionObserver
 from lbproxy.observe.accesslog import AccessLog, line
 
 
@@ -38,6 +38,8 @@ def test_line() -> None:
         "#7 front 192.0.2.1:40001 pool=web backend=a tried=b,c in=5 out=6 "
         "connect=0.250 total=2.500 client-closed (so it is)\n"
     )
+    proxied = line(record(proxy=Address("10.0.0.1", 5)))
+    assert proxied.endswith(" total=2.500 proxy=10.0.0.1:5 client-closed\n")
     assert "pool=- backend=- tried=- in=0 out=0 connect=-" in line(record())
 
 

@@ -42,6 +42,15 @@ def test_floodOfEnds(logged) -> None:
     assert not clock.getDelayedCalls()
 
 
+def test_throughAProxy(logged) -> None:
+    """Both are told, the client and the proxy that has named it."""
+    log = EndsLog(Wheel(ClockAlarm(Clock())))
+    log.closed(record(End.CONNECT_FAILED, proxy=Address("/run/\x1b")))
+    log.close()
+    text = eventAsText(logged[0], includeTimestamp=False)
+    assert r"from 192.0.2.1:40001 through unix:/run/\x1b, pool" in text
+
+
 def test_clientsOwnWords(logged) -> None:
     """A client that chose its name writes no line of its own, and moves no cursor."""
     clock = Clock()
