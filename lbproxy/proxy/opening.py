@@ -81,8 +81,10 @@ class Opening:
         return None
 
     def _believe(self, header: Header) -> None:
-        """Let the addresses of a header count, if it has any."""
-        connection = self._connection
+        """Let the addresses of a header count, and what else it knows of the client."""
+        connection, details = self._connection, header.details
+        connection.serverName = details.authority.lower().removesuffix(".")
+        connection.offeredProtocols = (details.alpn,) if details.alpn else ()
         if header.client is not None and header.local is not None:
             connection.proxy = connection.client
             connection.proxyLocal = connection.local

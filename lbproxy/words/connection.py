@@ -93,7 +93,7 @@ class Connection:
     @ivar end: Why it ended, or L{None} before the end.
     @ivar detail: Details of the end in a few words; often empty.
     @ivar serverName: The name of the server that the client asked for in its TLS
-        handshake; empty if it is not known.
+        handshake, or what a PROXY header says of that; empty if it is not known.
     @ivar offeredProtocols: The protocols that the client offered in its TLS handshake
         (ALPN), the best first; empty if they are not known.
     @ivar proxy: The address of the trusted proxy whose PROXY header named C{client} and

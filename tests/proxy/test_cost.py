@@ -13,7 +13,8 @@ import pytest
 from stories import A, Story
 
 import lbproxy
-from lbproxy import End, testing
+from lbproxy import Address, End, testing
+from lbproxy.streams.proxyprotocol.build import headerV2
 
 PACKAGE = str(Path(lbproxy.__file__).parent)
 DOUBLES = str(Path(testing.__file__).parent)
@@ -32,9 +33,9 @@ ejection = { empty-answer = "ok", consecutive-failures = 3 }
 """The keys of a pool that looks after itself."""
 
 
-def request(story: Story) -> None:
+def request(story: Story, header: bytes = b"") -> None:
     """One connection with one request and one answer, closed by the backend."""
-    client = story.client(b"GET / HTTP/1.0\r\n\r\n")
+    client = story.client(header + b"GET / HTTP/1.0\r\n\r\n")
     backend = story.backends[0].accepted.pop()
     assert backend.received
     backend.send(b"HTTP/1.0 200 OK\r\n\r\n")
@@ -91,6 +92,30 @@ def test_calls(pool: str, most: float) -> None:
     assert counts.total() <= most, f"{counts.total()} calls:\n{dearest}"
 
 
+OPENED = """
+proxy-protocol = "required"
+trusted-proxies = ["192.0.2.0/24"]
+routes = [{ server-name = "b.example", pool = "web" }]
+"""
+"""The keys of a listener that reads a header, and looks for a ClientHello."""
+
+HEADER = headerV2(Address("198.51.100.7", 1234), Address("203.0.113.1", 443))
+
+
+def test_callsForOpenings() -> None:
+    """
+    To read a header and to look for a ClientHello costs a third of the connection at
+    most.
+    """
+    story = Story(A, listener=OPENED)
+    story.client(HEADER + b"x")
+    story.backends[0].accepted.clear()
+    request(story, HEADER)
+    counts = calls(lambda: request(story, HEADER))
+    dearest = "\n".join(f"{count:4} {name}" for name, count in counts.most_common())
+    assert counts.total() <= MOST_CALLS * 4 / 3, f"{counts.total()} calls:\n{dearest}"
+
+
 @pytest.fixture
 def uncollected():
     gc.collect()
@@ -109,11 +134,11 @@ def ours() -> dict[int, str]:
     }
 
 
-def leftBy(story: Story) -> list[str]:
+def leftBy(story: Story, header: bytes = b"") -> list[str]:
     """What is left of one connection, though nothing was collected."""
     for number in range(2):
         before = ours()
-        request(story)
+        request(story, header)
         records = [weakref.ref(each) for each in story.records.closes]
         del story.records.opens[1:], story.records.closes[:]
         left = [name for key, name in ours().items() if key not in before]
@@ -130,4 +155,13 @@ def test_nothingLeft(uncollected, pool: str) -> None:
     story.client(b"x")
     story.backends[0].accepted.clear()
     assert leftBy(story) == []
+    del story.records.opens[1:]
+
+
+def test_nothingLeftOfOpenings(uncollected) -> None:
+    """Nor does what was looked at."""
+    story = Story(A, listener=OPENED)
+    story.client(HEADER + b"x")
+    story.backends[0].accepted.clear()
+    assert leftBy(story, HEADER) == []
     del story.records.opens[1:]

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import ssl
 from contextlib import suppress
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from stories import A, B, Routes, Story
 from twisted.logger import LogEvent
 
@@ -16,6 +19,7 @@ from lbproxy import Address, End
 from lbproxy.streams.clienthello import HELLO_LIMIT
 from lbproxy.streams.proxyprotocol.build import LOCAL_V2, headerV1, headerV2
 from lbproxy.streams.proxyprotocol.parse import LONGEST_HEADER
+from lbproxy.streams.proxyprotocol.values import Details
 from lbproxy.streams.proxyprotocol.wire import SIGNATURE
 from lbproxy.testing import Far
 
@@ -413,6 +417,30 @@ class TestByName:
         assert story.end.end is End.CLIENT_CLOSED
         assert story.end.detail == ("before its ClientHello was whole" if said else "")
 
+    @pytest.mark.parametrize(
+        ("said", "at"), [(b"GET / HTTP/1.0\r\n\r\n", 1), (hello("a.example"), 0)]
+    )
+    def test_namedByAProxy(self, said: bytes, at: int) -> None:
+        """
+        A proxy that has ended TLS may say what the client asked for; if the client
+        speaks TLS within, that counts.
+        """
+        details = Details(authority="B.Example.", alpn=b"h2")
+        story = byName(REQUIRED)
+        client = story.client(headerV2(CLIENT, LOCAL, details) + said)
+        assert story.backends[at].accepted[0].received == said
+        leaves(story, client)
+        if at:
+            assert story.end.serverName == "b.example"
+            assert story.end.offeredProtocols == (b"h2",)
+
+    def test_protocolNamedByAProxy(self) -> None:
+        """Likewise the protocol that they have agreed on."""
+        story = byName(REQUIRED)
+        header = headerV2(CLIENT, LOCAL, Details(alpn=b"h3"))
+        story.client(header + b"x")
+        assert story.backends[1].accepted
+
     def test_eachHasItsTime(self) -> None:
         """The time for the ClientHello begins after the header."""
         story = byName(REQUIRED)
@@ -424,3 +452,63 @@ class TestByName:
         story.settle()
         assert story.backends[1].accepted
         leaves(story, client)
+
+
+SECRET = hello("b.example", "h2")
+BEGINNINGS = [
+    (HEADERS[0], b"", 0),
+    (HEADERS[1], SECRET, 1),
+    (LOCAL_V2, SECRET, 1),
+    (HEADERS[1], b"GET / HTTP/1.0\r\n\r\n", 0),
+]
+"""Headers, what comes after them, and which backend gets it."""
+
+
+@given(
+    st.sampled_from(BEGINNINGS),
+    st.lists(st.integers(0, 800), max_size=6),
+    st.none() | st.integers(0, 800),
+    st.sampled_from([End.CLIENT_CLOSED, End.CLIENT_RESET]),
+    st.booleans(),
+)
+def test_anyCuts(
+    beginning: tuple[bytes, bytes, int],
+    cuts: list[int],
+    length: int | None,
+    leaves: End,
+    settles: bool,
+) -> None:
+    """
+    However what it says is cut, and wherever it ends: a client has a backend once what
+    it begins with is whole, and the backend gets exactly what follows the header.
+    """
+    header, rest, at = beginning
+    said = (header + rest)[:length]
+    story = byName(REQUIRED)
+    client = story.client()
+    bounds = sorted({0, len(said), *(cut for cut in cuts if cut < len(said))})
+    for start, end in pairwise(bounds):
+        client.send(said[start:end])
+        if settles:
+            story.settle()
+    story.settle()
+    # Of what is not TLS the first byte tells; without any byte, more is waited for.
+    needed = len(header) + (len(SECRET) if rest == SECRET else 1)
+    accepted = [far for backend in story.backends for far in backend.accepted]
+    if len(said) >= needed:
+        (backend,) = story.backends[at].accepted
+        assert accepted == [backend]
+        assert backend.received == said[len(header) :]
+    else:
+        assert not accepted
+    if leaves is End.CLIENT_CLOSED:
+        client.end()
+    else:
+        client.reset()
+    for far in accepted:
+        far.end()
+    story.settle()
+    assert story.end.end is leaves
+    hasAddresses = len(said) >= len(header) and header != LOCAL_V2
+    assert story.end.client == (CLIENT if hasAddresses else PROXY)
+    story.stop()
