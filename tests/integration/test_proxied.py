@@ -319,6 +319,25 @@ def test_chain(
         assert (" proxy=127.0.0.1:" in log) is proxied
 
 
+@onBoth
+@pytest.mark.parametrize("said", [b"", b"question"])
+def test_resetAtOnce(
+    startWith: StartWith, serve: Callable[..., Backend], said: bytes, process: str
+) -> None:
+    """A backend may be gone when the header is written; its client is cut off, too."""
+    # Where the reset comes first, the dial has failed.
+    daemon = startWith(
+        pool=f"retries = 0\n{backends('v2', serve(reset).port)}", process=process
+    )
+    for _ in range(50):
+        with suppress(ConnectionResetError), daemon.connect() as client:
+            client.sendall(said)
+            assert outcome(client)[0] == b""
+    ends = {each.end for each in daemon.records(50)}
+    assert "backend-reset" in ends
+    assert ends <= {"backend-reset", "connect-failed"}
+
+
 # By server name.
 
 
