@@ -42,15 +42,22 @@ class Opening:
     # one for each connection of a listener that has openings
     __slots__ = ("_connection", "_hasHeader", "_hello", "_onlyTLS")
 
-    def __init__(self, openings: Openings, connection: Connection) -> None:
+    def __init__(
+        self, openings: Openings, connection: Connection, isSecured: bool
+    ) -> None:
         """
-        @raise BadHeader: If the client is no trusted proxy, and only those may come.
+        @param isSecured: Whether the client has completed a TLS handshake before.  Its
+            ClientHello is over then.
+        @raise BadHeader: If the client is no trusted proxy, and only those may come; or
+            if its header would have had to come before TLS.
         """
         self._connection = connection
         self._hasHeader = connection.client in openings.proxies
         if openings.onlyProxies and not self._hasHeader:
             raise BadHeader(f"{connection.client} is no trusted proxy")
-        self._hello = HelloReader() if openings.hello else None
+        if isSecured and self._hasHeader:
+            raise BadHeader("a PROXY header comes before TLS, which this endpoint ends")
+        self._hello = HelloReader() if openings.hello and not isSecured else None
         self._onlyTLS = openings.onlyTLS
 
     def read(self, stream: Stream) -> State | None:

@@ -153,7 +153,9 @@ class Session:
         try:
             if self._opening is None:
                 assert self._policy.openings is not None
-                self._opening = Opening(self._policy.openings, self.connection)
+                self._opening = Opening(
+                    self._policy.openings, self.connection, self.state is ARRIVING
+                )
             state = self._opening.read(stream)
         except BadHeader as error:
             self.exchangeClosing(End.BAD_PROXY_HEADER, str(error), FINISHING)

@@ -8,11 +8,13 @@ from __future__ import annotations
 import ssl
 from contextlib import suppress
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stories import A, B, Routes, Story
+from twisted.internet.address import IPv4Address
 from twisted.logger import LogEvent
 
 from lbproxy import Address, End
@@ -22,6 +24,8 @@ from lbproxy.streams.proxyprotocol.parse import LONGEST_HEADER
 from lbproxy.streams.proxyprotocol.values import Details
 from lbproxy.streams.proxyprotocol.wire import SIGNATURE
 from lbproxy.testing import Far
+
+from .test_limits import Shaking
 
 CLIENT, LOCAL = Address("198.51.100.7", 1234), Address("203.0.113.1", 443)
 PROXY, OWN = Address("192.0.2.1", 40001), Address("127.0.0.1", 8080)
@@ -250,6 +254,47 @@ class TestRefused:
         assert client.wasReset
         assert story.end.end is End.BAD_PROXY_HEADER
         assert story.end.detail == "no whole PROXY header within 3s"
+
+
+def secured(story: Story) -> Far:
+    """A client that has come through an endpoint that ends TLS."""
+    here, there = (
+        IPv4Address("TCP", each.host, each.port or 0) for each in (OWN, PROXY)
+    )
+    near = Shaking(story.network, here, there)
+    protocol: Any = story.network._listening[8080].buildProtocol(there)
+    near.connect(protocol)
+    protocol.handshakeCompleted()
+    story.settle()
+    return near.far
+
+
+class TestWithinTLS:
+    """Clients of endpoints that end TLS, as those of plugins may."""
+
+    def test_header(self) -> None:
+        """A header is not looked for where nobody would write it."""
+        story = Story(A, listener=REQUIRED)
+        client = secured(story)
+        assert client.hasEnd
+        client.end()
+        story.settle()
+        assert story.end.end is End.BAD_PROXY_HEADER
+        assert "comes before TLS" in story.end.detail
+
+    def test_hello(self) -> None:
+        """Their ClientHello is over; they are not refused, and wait for nobody."""
+        story = Story(A, listener="require-tls = true")
+        client = secured(story)
+        assert story.backends[0].accepted
+        leaves(story, client)
+
+    def test_direct(self) -> None:
+        """Whoever need not send a header is served."""
+        story = Story(A, listener=OPTIONAL.replace("192.0.2.0/28", "192.0.2.99"))
+        client = secured(story)
+        assert story.backends[0].accepted
+        leaves(story, client)
 
 
 class TestLeaves:
