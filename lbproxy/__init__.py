@@ -38,6 +38,7 @@ from .words.backend import Backend, Member, Standing
 from .words.connection import Address, Connection, End
 from .words.options import Option
 from .words.place import ConfigurationError
+from .words.tlsoptions import TLSOptions
 
 __all__ = [
     "Address",
@@ -73,6 +74,7 @@ __all__ = [
     "PickerPlugin",
     "RunningPool",
     "Standing",
+    "TLSOptions",
     "__version__",
     "configurationFromMapping",
     "loadConfiguration",

@@ -24,6 +24,7 @@ from random import Random
 from typing import Any
 
 from attrs import Factory, define, field, frozen
+from OpenSSL.SSL import Context
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
@@ -31,6 +32,7 @@ from twisted.logger import Logger
 from .balance.direct import DirectPools
 from .balance.routing import Routes
 from .causes import cause
+from .config.backendtls import contextsOf
 from .config.model import Configuration, ListenerConfiguration, PoolConfiguration
 from .directdiscovery import lookUpDirect
 from .discovery.names import Names
@@ -58,6 +60,7 @@ from .proxy.pluginerrors import PluginErrors
 from .proxy.policy import Destination, Policy
 from .runningpool import RunningPool
 from .streams.alarm import alarmFor
+from .streams.clientcontexts import ClientContexts
 from .streams.pace import Pace
 from .streams.socketoptions import tune
 from .streams.wheel import Wheel
@@ -65,6 +68,7 @@ from .words.backend import Member
 from .words.connection import Address, End
 from .words.endpoints import ServerDescription
 from .words.networks import Networks
+from .words.tlsoptions import TLSOptions
 
 
 @define(eq=False)
@@ -81,6 +85,7 @@ class Process:
     errors: PluginErrors = field(init=False)
     poolsLog: PoolsLog = field(init=False)
     capacity: Capacity = field(init=False)
+    contexts: ClientContexts = Factory(ClientContexts)
     dialer: Dialer = field(init=False)
     ports: Ports = field(init=False)
     monitor: Monitor = field(init=False)
@@ -96,7 +101,7 @@ class Process:
         self.names = Names(self.wheel, partial(resolverFor, self.reactor, self.wheel))
         self.poolsLog = PoolsLog(self.wheel)
         self.capacity = Capacity(self.wheel, 1)
-        self.dialer = Dialer(self.reactor, self.errors)
+        self.dialer = Dialer(self.reactor, self.errors, self.contexts)
         self.ports = Ports(self.reactor, self.capacity)
 
     def abortOn(self, member: Member, end: End) -> int:
@@ -164,6 +169,7 @@ class Generation:
         self._poolObservers = PoolObservers(watching, process.errors)
         self.sessions = Sessions(process.capacity, self._observers)
         process.sessions.add(self.sessions)
+        self._contexts: Mapping[TLSOptions, Context] = {}
         self._destinations: dict[str, Destination] = {}
         self._pools: list[str] = []
         self._listening: list[str] = []
@@ -185,6 +191,8 @@ class Generation:
         undo = ExitStack()
         try:
             self._openAccessLog()
+            # Before privileges are dropped: keys may be for root only.
+            self._contexts = contextsOf(self._configuration)
             for pool in self._configuration.pools:
                 self._destinations[pool.name] = self._destination(pool)
             for listener in self._configuration.listeners:
@@ -251,6 +259,7 @@ class Generation:
         """Let what is shared go by this configuration; nothing here fails."""
         process, configuration = self._process, self._configuration
         process.capacity.allow(configuration.process.maxConnections)
+        process.contexts.replace(self._contexts)
         for pool in configuration.pools:
             for line in process.pools.held(pool.name).apply(pool):
                 self._log.info("{line}, and stays so", line=line)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .generation import Process
     from .health.monitor import PoolChecks
     from .health.options import HealthCheckOptions
+    from .interfaces import IHealthProbe
 
 
 class PoolHealth:
@@ -50,13 +51,22 @@ class PoolHealth:
             return
         process = self._process
         place = configured.place.key("health-check")
-        probe = buildProbe(options, process.reactor, place)
+        probe = self._shared(buildProbe(options, process.reactor, place))
         for health in self._healths.values():
             health.options = options.check
         if self._checks is None:
             self._checks = process.monitor.watch(self, probe, options)
         else:
             self._checks.update(options, probe)
+
+    def _shared(self, probe: IHealthProbe) -> IHealthProbe:
+        """Let a probe that speaks TLS do so with the contexts that dials have."""
+        # Without checks nothing of it is needed.
+        from .health.probes import ContactProbe
+
+        if isinstance(probe, ContactProbe):
+            probe.contexts = self._process.contexts
+        return probe
 
     def membersChanged(self) -> None:
         """Members were added or removed, or their states were set."""

@@ -221,15 +221,27 @@ class World(ABC):
         self.records = Records()
         self.picker = HeldPicker()
 
-    def balance(self, reactor: Any, listen: str, connect: str) -> LoadBalancer:
-        """The balancer that the journey goes through."""
-        if not self.short:
+    def balance(
+        self, reactor: Any, listen: str, connect: str, ca: str = ""
+    ) -> LoadBalancer:
+        """
+        The balancer that the journey goes through.
+
+        @param ca: The authority of a backend that has a table C{tls}.
+        """
+        if not self.short and not ca:
             return LoadBalancer.fromEndpoints(
                 reactor, [listen], [connect], self.picker, observers=[self.records]
             )
+        lines: dict[str, Any] = dict(SHORT) if self.short else {}
+        backend = f'connect = "{connect}"'
+        if ca:
+            backend += f', tls = {{ ca = "{ca}" }}'
+        pool = lines.pop("pool", "")
+        lines["pool"] = f"backends = [{{ {backend} }}]\n{pool}"
         return LoadBalancer(
             reactor,
-            configurationFromText(configured(connect, listen=listen, **SHORT), "short"),
+            configurationFromText(configured(listen=listen, **lines), "journey"),
             pickers={"web": self.picker},
             observers=[self.records],
         )
@@ -469,7 +481,8 @@ class Certificates:
 class SocketWorld(World):
     """
     Real sockets: C{"tcp"}, C{"unix"} or C{"tls"} on either side, and on the far
-    one C{"plain"}, a plugin's transport that can do nothing but write and close.
+    one C{"table"}, which is TLS by the table C{tls}, and C{"plain"}, a plugin's
+    transport that can do nothing but write and close.
 
     The schedule runs in a thread of its own, beside the reactor.
     """
@@ -490,7 +503,8 @@ class SocketWorld(World):
         self._listening, connect = self._backendSocket()
         self._listening.setblocking(False)
         self._threads = threading.active_count()
-        self.balancer = self.balance(reactor, self._listen(), connect)
+        ca = f"{self._directory}/roots/ca.pem" if self._back == "table" else ""
+        self.balancer = self.balance(reactor, self._listen(), connect, ca)
         self.inReactor(self.balancer.startService)
 
     def _backendSocket(self) -> tuple[socket.socket, str]:
@@ -505,7 +519,8 @@ class SocketWorld(World):
         if self._back == "tls":
             roots = self._directory / "roots"
             return listening, f"tls:127.0.0.1:{port}:trustRoots={roots}"
-        return listening, f"{self._back}:127.0.0.1:{port}"
+        kind = "tcp" if self._back == "table" else self._back
+        return listening, f"{kind}:127.0.0.1:{port}"
 
     def inReactor(self, function: Callable[..., object], *arguments: object) -> object:
         """Call something where the balancer runs, and wait for its outcome."""
@@ -548,7 +563,7 @@ class SocketWorld(World):
             sock, _ = self._listening.accept()
         except BlockingIOError:
             return
-        if self._back == "tls":
+        if self._back in ("tls", "table"):
             context = self._certificates.server
             self._backend = TLSPeer(sock, context, server_side=True)
         else:

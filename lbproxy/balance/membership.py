@@ -293,6 +293,8 @@ class Membership:
     def _revise(self, member: Member, backend: Backend, now: float) -> None:
         """Configure a member that stays in another way."""
         weight, state = member.effectiveWeight, member.state
+        if backend != member.backend:
+            member.way = None  # It may be another one now.
         member.backend = backend
         if member.state != state:
             self._stateChanged(member, state, now)

@@ -6,22 +6,40 @@ from collections.abc import Iterable
 
 from ..words.backend import Backend
 from ..words.endpoints import parseClient
+from ..words.options import Unset
 from ..words.place import Place
-from .schema import Placed, Table, keysOf, readAt
+from ..words.tlsoptions import TLSOptions
+from .schema import Key, Placed, Table, keysOf, readAt
 from .values import listOf
+
+BACKEND_TLS = Table(
+    "[pool.NAME.backends.tls]",
+    "How TLS is spoken to a backend.",
+    keysOf(TLSOptions),
+)
+
+
+def _tls(written: object, place: Place) -> TLSOptions:
+    """Read a table of L{BACKEND_TLS}."""
+    options = TLSOptions(**BACKEND_TLS.read(written, place))
+    if options.key and not options.chain:
+        reason = "its certificate is missing; name it as chain"
+        raise place.key("key").refuse(options.key, reason)
+    return options
+
+
+_TLS = Key("tls", Placed(_tls), Unset("none"), BACKEND_TLS.doc)
 
 BACKEND = Table(
     "[[pool.NAME.backends]]",
     "One place to send connections to.",
-    keysOf(Backend),
-    ("tls",),
+    (*keysOf(Backend), _TLS),
 )
 
 MEMBER = Table(
     "[pool.NAME.discovery.member]",
     "What each backend has that is found, where the discovery says nothing of it.",
-    keysOf(Backend, but=("connect", "name")),
-    ("tls",),
+    (*keysOf(Backend, but=("connect", "name")), _TLS),
 )
 
 
@@ -40,7 +58,19 @@ def _backend(written: object, place: Place) -> Backend:
     if backend.bind and not backend.description.takes("bindAddress"):
         reason = "only tcp:, ssl: and tls: endpoints connect from an address"
         raise place.key("bind").refuse(backend.bind, reason)
+    if backend.tls is not None:
+        _requireTLS(backend, backend.tls, place.key("tls"))
     return backend
+
+
+def _requireTLS(backend: Backend, tls: TLSOptions, place: Place) -> None:
+    """Refuse TLS that does not go with the description of a backend."""
+    if backend.speaksTLS:
+        kind = backend.description.kind
+        raise place.lack(f"a {kind}: endpoint speaks TLS by itself; use tcp:")
+    if tls.verify and not backend.serverName:
+        reason = f"required, since {backend.connect} has no host name to verify"
+        raise place.key("server-name").lack(reason)
 
 
 BACKENDS = listOf(Placed(_backend), mayBeEmpty=True)

@@ -9,7 +9,9 @@ from typing import Any
 from ..endpoints.making import checkClientDescription
 from ..words.backend import Backend
 from ..words.place import ConfigurationError, Place, knownHint, shown
+from ..words.tlsoptions import TLSOptions
 from .backends import BACKENDS, requireDistinctNames
+from .backendtls import contextAt
 from .file import documentFromText, textFromBytes
 from .schema import readAt
 
@@ -26,6 +28,7 @@ class BackendsFile:
         self._reactor = reactor
         # To make the endpoint of a TLS backend takes a millisecond.
         self._checked: frozenset[str] = frozenset()
+        self._loaded: frozenset[TLSOptions] = frozenset()
 
     def read(self, content: bytes, path: str) -> Sequence[Backend]:
         """
@@ -35,14 +38,20 @@ class BackendsFile:
             the list under C{backends}.  Else TOML with the key C{backends}.
         @param path: Errors begin with it.
         @raise ConfigurationError: If it cannot be used, or the endpoint of a backend
-            cannot be made.
+            cannot be made, or a file of its TLS cannot be used.
         """
         backends = _backends(content, path)
         place = Place(path).key(_KEY)
         for at, each in enumerate(backends):
             if each.connect not in self._checked:
                 checkClientDescription(self._reactor, each.description, place.item(at))
+        loaded = set(self._loaded)
+        for at, each in enumerate(backends):
+            if each.tls is not None and each.tls.files not in loaded:
+                contextAt(each.tls, place.item(at).key("tls"))
+                loaded.add(each.tls.files)
         self._checked = frozenset(each.connect for each in backends)
+        self._loaded = frozenset(each.tls.files for each in backends if each.tls)
         return backends
 
 

@@ -11,6 +11,7 @@ from ..interfaces import IBackendPickerFactory
 from ..plugins.making import buildDiscovery, buildPicker, buildProbe, namedRouter
 from ..streams.sockets import socketsOf
 from ..words.place import Place
+from .backendtls import contextsOf
 from .model import Configuration
 from .names import namedHosts, withoutAddress
 from .surroundings import checkSurroundings
@@ -28,7 +29,7 @@ def checkConfiguration(
     Check that a configuration could run.
 
     Every endpoint, picker, health probe and router that it names is made once and
-    discarded.  Nothing listens or connects.
+    discarded, and files of TLS are read.  Nothing listens or connects.
 
     @param reactor: The reactor that the endpoints are made for.
     @param factories: The factories to look pickers up in; by default the installed
@@ -56,6 +57,7 @@ def checkConfiguration(
         for at, backend in enumerate(pool.backends):
             place = pool.place.key("backends").item(at)
             checkClientDescription(reactor, backend.description, place)
+    contextsOf(configuration)
 
 
 def checkDiscovery(options: DiscoveryOptions, reactor: Any, place: Place) -> None:

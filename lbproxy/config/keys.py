@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..proxy.policy import SessionOptions
 from ..words.values import text
-from .backends import BACKEND, MEMBER
+from .backends import BACKEND, BACKEND_TLS, MEMBER
 from .discovery import DISCOVERY
 from .healthcheck import HEALTH_CHECK
 from .model import (
@@ -76,7 +76,7 @@ DOCUMENT = Table(
 """The file as a whole: each of its keys is one of the tables above."""
 
 TABLES = (
-    *(PROCESS, LOG, LISTENER, POOL, ROUTE, BACKEND, EJECTION),
-    *(HEALTH_CHECK.table, DISCOVERY.table, MEMBER),
+    *(PROCESS, LOG, LISTENER, POOL, ROUTE, BACKEND, BACKEND_TLS),
+    *(EJECTION, HEALTH_CHECK.table, DISCOVERY.table, MEMBER),
 )
 """The tables, in the order of the reference."""

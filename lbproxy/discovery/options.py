@@ -63,16 +63,17 @@ class DiscoveryOptions:
         """
         A backend that was found, with what C{member} says.
 
-        What it has another value of than the default stays.  PROXY headers are not for
-        one whose endpoint speaks TLS by itself.
+        What it has another value of than the default stays.  C{tls} and PROXY headers
+        are not for one whose endpoint speaks TLS by itself.
         """
         unsaid = {
             name: value
             for name, value in self.member.items()
             if getattr(backend, name) == _DEFAULTS[name]
         }
-        if "proxyProtocol" in unsaid and backend.description.kind in ("ssl", "tls"):
-            del unsaid["proxyProtocol"]
+        for name in ("tls", "proxyProtocol"):
+            if name in unsaid and backend.speaksTLS:
+                del unsaid[name]
         return evolve(backend, **unsaid)
 
 

@@ -20,9 +20,10 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..proxy.dialer import Attempt, Way
+from ..proxy.attempts import Attempt, Way
 from ..proxy.pluginerrors import nameOf
-from .headers import writeHeader
+from ..streams.witness import Witness
+from .headers import headerFor
 
 ANSWER_LIMIT = 65536
 """Bytes of an answer that are read; what comes after them is not looked at."""
@@ -112,7 +113,7 @@ class Contact(Attempt):
     def __init__(self, reactor: Any, dialogue: Dialogue, header: str = "off") -> None:
         """
         @param header: The version of the PROXY header that the connection begins with,
-            C{"v1"} or C{"v2"}, unless it is TLS; C{"off"} for none.
+            C{"v1"} or C{"v2"}, before TLS if that is spoken; C{"off"} for none.
         """
         self._reactor = reactor
         self._dialogue = dialogue
@@ -142,6 +143,10 @@ class Contact(Attempt):
             self, self._dialogue, self._header, self._reactor
         )
         return self._protocol
+
+    def preface(self, transport: Any) -> bytes:
+        """The PROXY header of a check over TLS."""
+        return headerFor(transport, self._header)
 
     def failed(self, reason: Failure) -> None:
         """The backend could not be connected to."""
@@ -179,17 +184,21 @@ class _Conversation(BaseProtocol):
         self._received = 0
         self._unheard = bytearray()
         self._shaking = False
+        self._witness = Witness()
         self._gathering: Any = None
         self._closing: Any = None
 
     def connectionMade(self) -> None:
         """Begin, or wait until the TLS handshake is complete."""
         self._shaking = isinstance(self.transport, TLSMemoryBIOProtocol)
+        self._witness.watch(self.transport)
         if self._contact is None:
             self._abort()
         elif not self._shaking:
-            if self._header != "off":
-                writeHeader(self.transport, self._header)
+            header = headerFor(self.transport, self._header)
+            if header:
+                assert self.transport is not None
+                self.transport.write(header)
             self._begin()
 
     def handshakeCompleted(self) -> None:
@@ -270,7 +279,7 @@ class _Conversation(BaseProtocol):
             return Failure(CheckFailed(f"{said} before it closed"))
         if reason.check(ConnectionLost):
             return Failure(CheckFailed("it reset the connection"))
-        return reason
+        return self._witness.explained(reason)
 
     def _cancelCalls(self) -> None:
         for call in (self._gathering, self._closing):

@@ -224,7 +224,7 @@ class _Subject(Entry):
         "_backend",
         "_began",
         "_checks",
-        "_of",
+        "_configured",
         "_running",
         "_seconds",
         "_wait",
@@ -237,8 +237,8 @@ class _Subject(Entry):
         self.member = member
         self.wanted = False  # Whether it waits for its turn.
         self._checks = checks
+        self._configured: Backend | None = None
         self._backend: Backend | None = None
-        self._of: Backend | None = None
         self._wait: Wait | None = None
         self._running = False
         self._began = 0.0
@@ -280,9 +280,9 @@ class _Subject(Entry):
         self._seconds = checks.options.timeout
         wheel.schedule(self, self._began + self._seconds)
         try:
-            backend = self.member.backend
-            if self._backend is None or self._of is not backend:
-                self._backend, self._of = checks.options.target(backend), backend
+            if self._backend is None or self._configured is not self.member.backend:
+                self._configured = self.member.backend
+                self._backend = checks.options.target(self._configured)
             answer = checks.probe.probe(self._backend)
             if not isinstance(answer, Awaitable):
                 self._end(wrongType("health check", answer))

@@ -133,7 +133,9 @@ class HealthCheckOptions:
     def target(self, backend: Backend) -> Backend:
         """
         What is checked for a backend: itself, or the same with another place to
-        connect to, by plain TCP, and with the PROXY header that checks begin with.
+        connect to, by plain TCP, and with the PROXY header that checks begin with.  To
+        that place TLS is spoken by the kind C{tls} only, for the name that the backend
+        itself has.
 
         @raise ValueError: If only one of C{address} and C{port} is given, and the
             backend's description does not have the other; or if there is to be a
@@ -151,10 +153,14 @@ class HealthCheckOptions:
             raise ValueError(f"{backend} has no {lacking} of its own; give one here")
         fields = [(None, "tcp"), (None, host), (None, port)]
         name = "" if self.address else backend.hostName
+        tls = backend.tls if self.kind == "tls" else None
+        if tls is not None:
+            tls = evolve(tls, serverName=backend.serverName)
         return evolve(
             backend,
             connect=written(fields),
             hostName=name,
+            tls=tls,
             proxyProtocol="off" if header == "auto" else header,
         )
 

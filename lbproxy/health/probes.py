@@ -8,19 +8,18 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import h11
-from OpenSSL.SSL import Connection as TLSConnection
+from attrs import evolve
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import clientFromString, wrapClientTLS
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.ssl import CertificateOptions
 from zope.interface import implementer
 
 from ..interfaces import IHealthProbe
-from ..proxy.dialer import Way, wayOf, wayTo
+from ..proxy.attempts import SecureWay, Way
+from ..proxy.dialer import wayTo
+from ..streams.clientcontexts import ClientContexts
+from ..streams.tlsclient import ClientTLS
 from ..words.backend import Backend
-from ..words.endpoints import isAddress
+from ..words.tlsoptions import TLSOptions
 from .contact import CancelTroubles, CheckFailed, Contact, Dialogue, Silence
-from .headers import HeaderThenTLS
 from .options import ExchangeOptions, HttpOptions, Statuses, placeOf, statusText
 
 _PATIENCE = 86400
@@ -32,21 +31,41 @@ the timeout of the check does.
 _TROUBLES = CancelTroubles()
 
 
+ANY_CERTIFICATE = TLSOptions(verify=False)
+"""How TLS is spoken to a backend of which nothing is known."""
+
+
+def tlsOf(backend: Backend) -> TLSOptions | None:
+    """How TLS is spoken to a backend, if it is."""
+    return backend.tls
+
+
 @implementer(IHealthProbe)
 class ContactProbe:
     """
     A probe that makes one connection for each check.
 
-    The way to a backend is found once, and forgotten with the backend.
+    The way to a backend is found once, and forgotten with the backend.  Each check
+    verifies the certificate that the backend has then: no session goes on.
+
+    @ivar contexts: The contexts for TLS; a pool's probe shares them with its dials.
     """
 
-    def __init__(self, reactor: Any, dialogue: Callable[[Backend], Dialogue]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        dialogue: Callable[[Backend], Dialogue],
+        tls: Callable[[Backend], TLSOptions | None] = tlsOf,
+    ) -> None:
         """
         @param reactor: A reactor that can connect.
         @param dialogue: Makes what is said on one connection.
+        @param tls: How TLS is spoken to a backend.
         """
+        self.contexts = ClientContexts()
         self._reactor = reactor
         self._dialogue = dialogue
+        self._tls = tls
         self._ways: WeakKeyDictionary[Backend, Way] = WeakKeyDictionary()
 
     def probe(self, backend: Backend) -> Deferred[None]:
@@ -61,53 +80,32 @@ class ContactProbe:
         return way
 
     def _way(self, backend: Backend) -> Way:
-        return wayTo(self._reactor, backend.endpoint, _PATIENCE, _TROUBLES)
+        way = wayTo(self._reactor, backend.endpoint, _PATIENCE, _TROUBLES)
+        options = self._tls(backend)
+        if options is None:
+            return way
+        tls = ClientTLS(self.contexts, options, backend.serverName, resumes=False)
+        return SecureWay(self._reactor, way, tls)
 
 
 def tcpProbe(reactor: Any) -> ContactProbe:
     """Make the probe of C{tcp}: it passes once the backend is connected."""
-    return ContactProbe(reactor, lambda backend: Silence())
+    return ContactProbe(reactor, lambda backend: Silence(), lambda backend: None)
 
 
-class TlsProbe(ContactProbe):
+def tlsProbe(reactor: Any) -> ContactProbe:
     """
-    The probe of C{tls}: it passes once the TLS handshake is complete.
+    Make the probe of C{tls}: it passes once the TLS handshake is complete.
 
-    A backend whose endpoint is TLS is checked as that endpoint connects, its
-    certificate included.  Any other backend is connected to, and then the handshake is
-    made whatever the certificate.
+    A backend that TLS is spoken to is checked as it is connected to, its certificate
+    included.  Any other backend is connected to, and then the handshake is made
+    whatever the certificate.
     """
 
-    def __init__(self, reactor: Any) -> None:
-        super().__init__(reactor, lambda backend: Silence())
+    def tls(backend: Backend) -> TLSOptions | None:
+        return None if backend.speaksTLS else backend.tls or ANY_CERTIFICATE
 
-    def _way(self, backend: Backend) -> Way:
-        if backend.description.kind in ("tls", "ssl"):
-            return super()._way(backend)
-        patient = backend.endpoint.withDefault("timeout", _PATIENCE).text
-        creator = _AnyCertificate(_nameOf(backend))
-        endpoint = clientFromString(self._reactor, patient)
-        if backend.proxyProtocol == "off":
-            secured = wrapClientTLS(creator, endpoint)
-        else:
-            secured = HeaderThenTLS(endpoint, creator, backend.proxyProtocol)
-        return wayOf(secured, _TROUBLES)
-
-
-@implementer(IOpenSSLClientConnectionCreator)
-class _AnyCertificate:
-    """Makes TLS connections that take any certificate: only the handshake counts."""
-
-    def __init__(self, host: str) -> None:
-        self._context = CertificateOptions(verify=False).getContext()
-        self._host = b"" if isAddress(host) else host.encode("idna")
-
-    def clientConnectionForTLS(self, tlsProtocol: object) -> TLSConnection:
-        """Make one, which asks for the host by name if it has one."""
-        connection = TLSConnection(self._context, None)
-        if self._host:
-            connection.set_tlsext_host_name(self._host)
-        return connection
+    return ContactProbe(reactor, lambda backend: Silence(), tls)
 
 
 def httpProbe(reactor: Any, **options: Any) -> ContactProbe:
@@ -126,21 +124,24 @@ def httpProbe(reactor: Any, **options: Any) -> ContactProbe:
         lambda backend: _Request(
             chosen.path, chosen.host or _authority(backend), chosen.expectStatus
         ),
+        _httpOver,
     )
+
+
+def _httpOver(backend: Backend) -> TLSOptions | None:
+    """How TLS is spoken for HTTP/1.1: a backend may offer other protocols as well."""
+    tls = backend.tls
+    return tls and evolve(tls, alpn=tls.alpn and ("http/1.1",))
 
 
 def _authority(backend: Backend) -> str:
     """The host and port of a backend as a C{Host} header has them."""
-    host, port = _nameOf(backend), placeOf(backend)[1]
+    host, port = backend.serverName, placeOf(backend)[1]
     if not host:
         return "localhost"
     host = f"[{host}]" if ":" in host else host
-    return host if port in ("", "80") else f"{host}:{port}"
-
-
-def _nameOf(backend: Backend) -> str:
-    """The host that a backend is known by: its name, if that was looked up."""
-    return backend.hostName or backend.description.argument("host") or ""
+    usual = "443" if backend.tls is not None or backend.speaksTLS else "80"
+    return host if port in ("", usual) else f"{host}:{port}"
 
 
 class _Request:

@@ -15,22 +15,24 @@ from typing import TYPE_CHECKING, Any, Protocol
 from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString
-from twisted.internet.interfaces import IAddress, IConnector
-from twisted.internet.protocol import ClientFactory
+from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
+from ..streams.clientcontexts import ClientContexts
 from ..streams.kinds import part
 from ..streams.socketdials import DialOwner, SocketDial
-from ..streams.socketkinds import BacklogFull
 from ..streams.socketoptions import tune
 from ..streams.sockets import SocketReactor
 from ..streams.stream import Stream
+from ..streams.tlsclient import ClientTLS
 from ..streams.transports import TransportStream
-from ..words.backend import Member
+from ..streams.witness import Witness
+from ..words.backend import Backend, Member
 from ..words.endpoints import ClientDescription, isAddress
 from ..words.options import option
 from ..words.units import moreThanNone
 from ..words.values import wholeNumber
+from .attempts import Attempt, SecureWay, Way
 from .capacity import SHORTAGES
 from .pluginerrors import PluginErrors
 
@@ -79,31 +81,6 @@ class BackendStream(TransportStream):
     """The protocol on a backend's transport."""
 
 
-class Attempt(ClientFactory):
-    """One attempt to connect to one place, which a L{Way} begins."""
-
-    noisy = False
-
-    def failed(self, reason: Failure) -> None:
-        """Nothing was connected to.  May be called when the attempt is over already."""
-        raise NotImplementedError
-
-    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
-        """The place could not be connected to."""
-        self.failed(reason)
-
-    def clientConnectionLost(self, connector: Any, reason: Failure) -> None:
-        """The connection is gone, which its protocol reports."""
-        part(connector)
-
-    def checkBacklog(self) -> None:
-        """
-        Fail unless connected: a UNIX socket accepts at once, or its backlog is
-        full.
-        """
-        self.failed(Failure(BacklogFull()))
-
-
 class Dial(Attempt):
     """
     One attempt to connect to one backend: the factory of its one protocol.
@@ -115,13 +92,16 @@ class Dial(Attempt):
     @ivar stop: Called to end the attempt.
     """
 
-    def __init__(self, owner: DialOwner, keepalive: float) -> None:
+    def __init__(self, owner: DialOwner, keepalive: float, header: bytes = b"") -> None:
         """
         @param keepalive: Seconds; see L{tune}.
+        @param header: What goes first, before TLS.
         """
+        self._header = header
         self.owner: DialOwner | None = owner
         self._keepalive = keepalive
         self._stream: BackendStream | None = None
+        self._witness: Witness | None = None
         self.stop: Callable[[], object] | None = None
 
     def cancel(self) -> None:
@@ -136,6 +116,10 @@ class Dial(Attempt):
 
     # Called by the transport, the connector and the stream.
 
+    def preface(self, transport: Any) -> bytes:
+        """The PROXY header of a connection over which TLS is spoken."""
+        return self._header
+
     def buildProtocol(self, addr: IAddress | None) -> BackendStream | None:
         """Make the backend's stream; L{None} if the dial was cancelled."""
         if self.owner is None:
@@ -145,6 +129,9 @@ class Dial(Attempt):
 
     def streamShakes(self, stream: Stream) -> None:
         """The TLS handshake begins; it is a part of the dial."""
+        if self._stream is not None:
+            self._witness = Witness()
+            self._witness.watch(self._stream.transport)
 
     def streamReady(self, stream: Stream) -> None:
         """The backend is connected: pass its stream to the owner."""
@@ -169,6 +156,8 @@ class Dial(Attempt):
     def streamLost(self, stream: Stream, reason: Failure) -> None:
         """The connection was lost during the TLS handshake."""
         self._stream = None
+        if self._witness is not None:
+            reason = self._witness.explained(reason)
         self.failed(reason)
 
     def failed(self, reason: Failure) -> None:
@@ -184,10 +173,6 @@ class Tells(Protocol):
 
     def tell(self, plugin: object, failure: Failure, doing: str) -> None:
         """Log one failure; see L{PluginErrors.tell}."""
-
-
-Way = Callable[[Attempt], Callable[[], object] | None]
-"""Begins an attempt to connect to one backend; what it returns stops it."""
 
 
 @frozen
@@ -214,16 +199,25 @@ class SocketWay:
 class Dialer:
     """Makes L{Dial}s; the L{Way} to a member is found once and kept in the member."""
 
-    def __init__(self, reactor: Any, errors: PluginErrors) -> None:
+    def __init__(
+        self, reactor: Any, errors: PluginErrors, contexts: ClientContexts
+    ) -> None:
         """
         @param reactor: A reactor that can connect.
         @param errors: Logs what endpoints raise.
+        @param contexts: Those of the backends that TLS is spoken to.
         """
         self._reactor = reactor
         self._errors = errors
+        self._contexts = contexts
 
     def dial(
-        self, member: Member, timeout: float, keepalive: float, owner: DialOwner
+        self,
+        member: Member,
+        timeout: float,
+        keepalive: float,
+        owner: DialOwner,
+        header: bytes = b"",
     ) -> Dial | SocketDial:
         """
         Begin to connect to a member.
@@ -231,20 +225,19 @@ class Dialer:
         @param timeout: Seconds; a pool has one for all its dials.
         @param keepalive: Seconds; see L{tune}.
         @param owner: Called with the outcome, now or later.
+        @param header: What goes first, if it has to go before TLS.
         @return: The dial, which can be cancelled.
         """
         way = member.way
         if way is None:
             try:
-                way = member.way = wayTo(
-                    self._reactor, member.backend.endpoint, timeout, self._errors
-                )
+                way = member.way = self._wayTo(member.backend, timeout)
             except BaseException:
                 # The configuration is checked, but a router may name any backend.
                 way = _impossible(Failure())
         if type(way) is SocketWay:
             return SocketDial(owner, way.loop, way.where, way.local, keepalive)
-        dial = Dial(owner, keepalive)
+        dial = Dial(owner, keepalive, header)
         try:
             stop = way(dial)
         except BaseException:
@@ -254,6 +247,13 @@ class Dialer:
             if dial.owner is not None:
                 dial.stop = stop
         return dial
+
+    def _wayTo(self, backend: Backend, timeout: float) -> Way:
+        way = wayTo(self._reactor, backend.endpoint, timeout, self._errors)
+        if backend.tls is None:
+            return way
+        tls = ClientTLS(self._contexts, backend.tls, backend.serverName)
+        return SecureWay(self._reactor, way, tls)
 
 
 def _impossible(reason: Failure) -> Way:

@@ -160,8 +160,11 @@ class Exchange(Choosing):
             self._answerTime = AnswerTime(pool, member, policy.wheel, now)
         row = policy.rows[DIALLING]
         self._watch.wait(row, options.connectTimeout, options.dialDeadline)
+        backend, header = member.backend, b""
+        if backend.tls is not None and backend.proxyProtocol != "off":
+            header = headerOf(self._connection, backend.proxyProtocol)
         self._wait = policy.dialer.dial(
-            member, options.connectTimeout, policy.options.keepalive, self
+            member, options.connectTimeout, policy.options.keepalive, self, header
         )
         if self.state is OVER:
             self._cancelWait()
@@ -234,9 +237,9 @@ class Exchange(Choosing):
         connection.connected = connection.opened + (now - self._watch.opened)
         self.backend = backend
         self._watch.streams += (backend,)
-        version = lease.member.backend.proxyProtocol
-        if version != "off":
-            backend.write(headerOf(connection, version))
+        to = lease.member.backend
+        if to.proxyProtocol != "off" and to.tls is None:
+            backend.write(headerOf(connection, to.proxyProtocol))
         self._relay = relay = Relay(
             self._client, backend, self, policy.options.halfClose
         )

@@ -7,9 +7,11 @@ import os
 from typing import TypeGuard
 
 from OpenSSL.SSL import Error as TLSError
+from service_identity import VerificationError
 from twisted.internet.error import ConnectionClosed
 from twisted.python.failure import Failure
 
+from ..streams.refusals import CertificateRefused, nameTrouble
 from ..streams.stream import Overrun, Truncated
 from ..words.connection import End
 
@@ -19,6 +21,8 @@ def brief(reason: Failure) -> str:
     error = reason.value
     if isinstance(error, TLSError):
         return _tlsTrouble(error)
+    if isinstance(error, VerificationError):
+        return nameTrouble(error)
     number = getattr(error, "osError", None) or getattr(error, "errno", None)
     if isinstance(number, int) and number in errno.errorcode:
         words = os.strerror(number)
@@ -65,7 +69,9 @@ def isMistake(reason: Failure | None) -> TypeGuard[Failure]:
 
 
 def _tlsTrouble(error: TLSError) -> str:
-    """OpenSSL's last error, in its own words."""
+    """Why a certificate was refused, or OpenSSL's last error, in its own words."""
+    if isinstance(error, CertificateRefused):
+        return str(error)
     queue = error.args[0] if error.args else None
     if isinstance(queue, list) and queue:
         return f"TLS: {queue[-1][-1]}"

@@ -11,6 +11,7 @@ from attrs import define, evolve, field, frozen
 
 from .endpoints import ClientDescription, parseClient
 from .options import REQUIRED, Unset, declared, option
+from .tlsoptions import TLSOptions
 from .values import addressOrEmpty, boolean, oneOf, plainName, wholeNumber
 
 parseWeight = wholeNumber(1, 65535)
@@ -37,6 +38,8 @@ class Backend:
     @ivar bind: The local IP address to connect from; empty for any.
     @ivar proxyProtocol: The version of the PROXY header that its connections begin
         with: C{"v1"}, C{"v2"}, or C{"off"} for none.
+    @ivar tls: How TLS is spoken to it; L{None} for not at all, except where C{connect}
+        itself says so.
     @ivar hostName: The name of the host whose address C{connect} has, if it was looked
         up; else empty.
     @ivar origin: The backend that was listed with a host name, if this is it at one of
@@ -83,6 +86,7 @@ class Backend:
         "Whether it is told each client's address by a PROXY header, and in which "
         'version: "off", "v1" or "v2".',
     )
+    tls: TLSOptions | None = field(default=None, kw_only=True)
     hostName: str = field(default="", kw_only=True)
     origin: Backend | None = field(default=None, kw_only=True, repr=False)
     tier: int = field(default=0, kw_only=True)
@@ -132,6 +136,26 @@ class Backend:
         if not self.bind:
             return self.description
         return self.description.withDefault("bindAddress", self.bind)
+
+    @property
+    def serverName(self) -> str:
+        """
+        The name or the IP address that its certificate must be for: the one that
+        C{tls} has, or that of its host; empty if there is none.
+
+        @raise ValueError: As for L{description}.
+        """
+        given = self.tls.serverName if self.tls is not None else ""
+        return given or self.hostName or self.description.argument("host") or ""
+
+    @property
+    def speaksTLS(self) -> bool:
+        """
+        Whether its endpoint speaks TLS by itself, as Twisted's C{tls:} and C{ssl:} do.
+
+        @raise ValueError: As for L{description}.
+        """
+        return self.description.kind in ("tls", "ssl")
 
     def at(self, address: str) -> Backend:
         """

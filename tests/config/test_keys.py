@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import field, frozen
 
-from lbproxy.config.backends import BACKEND, MEMBER
+from lbproxy.config.backends import BACKEND, BACKEND_TLS, MEMBER
 from lbproxy.config.discovery import DISCOVERY
 from lbproxy.config.healthcheck import HEALTH_CHECK
 from lbproxy.config.keys import DOCUMENT, POOL, TABLES
@@ -92,8 +92,8 @@ def test_everyTableIsReachable() -> None:
     """The document knows all the tables; those within tables are in TABLES."""
     assert [key.name for key in DOCUMENT.keys] == ["process", "log", "listener", "pool"]
     assert TABLES[len(DOCUMENT.keys) :] == (
-        *(ROUTE, BACKEND, EJECTION),
-        *(HEALTH_CHECK.table, DISCOVERY.table, MEMBER),
+        *(ROUTE, BACKEND, BACKEND_TLS),
+        *(EJECTION, HEALTH_CHECK.table, DISCOVERY.table, MEMBER),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lbproxy.config.backends import BACKEND, MEMBER
+from lbproxy.config.backends import BACKEND, BACKEND_TLS, MEMBER
 from lbproxy.config.discovery import DISCOVERY
 from lbproxy.config.file import configurationFromText
 from lbproxy.config.healthcheck import HEALTH_CHECK
@@ -68,6 +68,7 @@ def test_everyKeyIsInAnExample() -> None:
         (ROUTE, listener["routes"][0]),
         (POOL, web),
         (BACKEND, mail["backends"][0]),
+        (BACKEND_TLS, mail["backends"][0]["tls"]),
         (EJECTION, web["ejection"]),
         (HEALTH_CHECK.table, checks),
         (DISCOVERY.table, finding),

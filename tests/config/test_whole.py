@@ -233,7 +233,8 @@ _VALUES = _JUNK | st.sampled_from([date.min, time.min, datetime.min])
 def test_junkBehindAKnownKey(at: tuple[Any, Any], value: object) -> None:
     """One odd value in a file that is otherwise right names its key."""
     table, key = at
-    listener, pool, backend = dict(LISTENER), dict(POOL), {"connect": "tcp:b:1"}
+    listener, pool = dict(LISTENER), dict(POOL)
+    backend: dict[str, Any] = {"connect": "tcp:b:1"}
     document: dict[str, Any] = {
         "process": {},
         "log": {},
@@ -243,6 +244,7 @@ def test_junkBehindAKnownKey(at: tuple[Any, Any], value: object) -> None:
     named = {"[process]": document["process"], "[log]": document["log"]}
     named |= {"[[listener]]": listener, "[pool.NAME]": pool}
     named["[[pool.NAME.backends]]"] = backend
+    named["[pool.NAME.backends.tls]"] = backend["tls"] = {}
     named["[pool.NAME.ejection]"] = pool["ejection"] = {}
     named["[pool.NAME.health-check]"] = pool["health-check"] = {}
     found: dict[str, Any] = {"name": "web.internal", "port": 80}

@@ -120,6 +120,18 @@ def test_intervals() -> None:
     ward.close()
 
 
+def test_memberThatIsConfiguredOtherwise() -> None:
+    """The next check goes by what a member is by then, though no option is another."""
+    ward = Ward()
+    ward.go(10)
+    (member,) = ward.pool.members
+    member.backend = evolve(member.backend, connect="tcp:h:9")
+    ward.probe.asked.clear()
+    ward.go(11)
+    assert {connect for connect, _ in ward.probe.asked} == {"tcp:h:9"}
+    ward.close()
+
+
 @settings(deadline=None)
 @given(
     interval=st.integers(1, 60 * TICKS),

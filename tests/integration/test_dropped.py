@@ -11,9 +11,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import trustme
+from handshakes import authority, issued, written
 
 from .daemon import READABLE, Daemon, eventually, freePort, listens, lowPort
 from .peers import Backend, asks, echo, names, readExactly
+from .test_tls_backends import secured, serverContext
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else"),
@@ -31,32 +33,52 @@ class Dropped:
     @ivar further: A port that any user may listen on.
     """
 
-    def __init__(self, directory: Path, backend: Backend) -> None:
+    def __init__(self, directory: Path, backend: Backend, secure: bool = False) -> None:
+        """
+        @param secure: Whether TLS is spoken to the backend, with files that only root
+            may read.
+        """
         directory.chmod(0o777)
         self.directory = directory
         self.closed = directory / "closed"
         self.closed.mkdir(mode=0o700)
         self.config = directory / "lbproxy.toml"
         self.port, self.further = freePort(), freePort()
-        self.write(backend)
+        self.write(backend, tls=self.secrets() if secure else "")
         arguments = ["--uid=nobody", "lbproxy", f"--config={self.config}"]
         self.daemon = Daemon(arguments, directory)
 
     def write(
-        self, backend: Backend, *listen: str, keys: str = "", log: str = "access.log"
+        self,
+        backend: Backend,
+        *listen: str,
+        keys: str = "",
+        log: str = "access.log",
+        tls: str = "",
     ) -> None:
         """
         Write the file.
 
         @param listen: Endpoints besides the first one.
         @param keys: Further lines for the listener.
+        @param tls: The keys of TLS to the backend; empty for none.
         """
+        connect = f'connect = "{backend.connect}"'
+        if tls:
+            connect += f", tls = {{ {tls} }}"
         endpoints = [f"tcp:{self.port}:interface=127.0.0.1", *listen]
         self.config.write_text(
             f'log.access = "{self.directory / log}"\n'
             f'[[listener]]\nname = "front"\nlisten = {endpoints}\n{keys}\n'
-            f'[pool.web]\nbackends = ["{backend.connect}"]\n'
+            f"[pool.web]\nbackends = [{{ {connect} }}]\n"
         )
+
+    def secrets(self) -> str:
+        """Write the files of TLS to the backend; the keys that name them."""
+        own = issued("lbproxy.internal", by="clients")
+        both = written(self.closed, "own.pem", own.private_key_and_cert_chain_pem)
+        ca = written(self.closed, "ca.pem", authority("ours").cert_pem)
+        return f'ca = "{ca}", chain = "{both}"'
 
     def reload(self, words: str) -> str:
         """Load the file again; the line with some words that is logged then."""
@@ -112,10 +134,15 @@ def needsLog(dropped: Dropped, backend: Backend) -> str:
 
 
 def needsKey(dropped: Dropped, backend: Backend) -> str:
-    issued = trustme.CA().issue_cert("localhost")
-    issued.private_key_and_cert_chain_pem.write_to_path(dropped.closed / "all.pem")
+    certificate = trustme.CA().issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(dropped.closed / "all.pem")
     dropped.write(backend, f"tls:{dropped.closed}:{dropped.further}")
     return f"Permission denied: {dropped.closed}"
+
+
+def needsSecrets(dropped: Dropped, backend: Backend) -> str:
+    dropped.write(backend, tls=dropped.secrets())
+    return f'tls.chain = "{dropped.closed}/own.pem": Permission denied'
 
 
 def needsFile(dropped: Dropped, backend: Backend) -> str:
@@ -126,8 +153,8 @@ def needsFile(dropped: Dropped, backend: Backend) -> str:
 
 @pytest.mark.parametrize(
     "needs",
-    [needsPort, needsSocket, needsOwner, needsLog, needsKey, needsFile],
-    ids=["low-port", "socket", "socket-owner", "access-log", "key", "file"],
+    [needsPort, needsSocket, needsOwner, needsLog, needsKey, needsSecrets, needsFile],
+    ids=["low-port", "socket", "socket-owner", "access-log", "key", "secrets", "file"],
 )
 def test_reload(
     dropped: Dropped,
@@ -157,3 +184,17 @@ def test_reload(
     dropped.reload("The configuration was loaded again")
     with dropped.daemon.connect() as new:
         assert readExactly(new, 5) == b"other"
+
+
+def test_secrets(serve: Callable[..., Backend]) -> None:
+    """What TLS to backends needs is read while root may read it."""
+    backend = serve(secured(serverContext(issued("127.0.0.1")), echo))
+    with TemporaryDirectory(prefix="lb") as name, ExitStack() as stack:
+        dropped = Dropped(Path(name), backend, secure=True)
+        stack.callback(dropped.daemon.stop, signal.SIGQUIT)
+        dropped.daemon.untilListening(1)
+        for _ in range(2):
+            with dropped.daemon.connect() as client:
+                assert asks(client, b"hello") == b"hello"
+            line = dropped.reload("Nothing is changed: ")
+            assert line.endswith(" (privileges were dropped)")

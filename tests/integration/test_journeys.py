@@ -22,6 +22,7 @@ PAIRS = [
     ("tls", "tcp"),
     ("tcp", "tls"),
     ("tls", "tls"),
+    ("tcp", "table"),
     ("tcp", "plain"),
 ]
 

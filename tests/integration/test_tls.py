@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from .conftest import Start
+from .conftest import Start, StartWith
 from .daemon import PATIENCE, Daemon, secureListener
 from .peers import Backend, asks, drain, echo, readExactly
 
@@ -165,16 +165,36 @@ def test_unverifiedIsPassedOver(
     assert not any(heard)
 
 
+@pytest.mark.parametrize(
+    ("issuer", "name", "reason"),
+    [
+        ("a stranger", "localhost", "unknown ca"),
+        ("the authority", "elsewhere.example", "its certificate is not for localhost"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["tcp", "tls"])
 def test_nobodyVerifies(
-    start: Start,
+    startWith: StartWith,
     secure: Callable[..., Backend],
+    authority: trustme.CA,
     roots: Path,
+    issuer: str,
+    name: str,
+    reason: str,
+    kind: str,
 ) -> None:
-    """With no other backend the client is closed, and the log says why."""
-    impostor = secure(trustme.CA(), echo)
-    daemon = start(over=[f"tls:localhost:{impostor.port}:trustRoots={roots}"])
+    """
+    With no other backend the client is closed, and the log says why; so it does of a
+    health check.
+    """
+    by = trustme.CA() if issuer == "a stranger" else authority
+    port = secure(by, echo, name).port
+    inner = rf"tcp\:127.0.0.1\:{port}"
+    impostor = f"tls:localhost:{port}:trustRoots={roots}:endpoint={inner}"
+    check = f'health-check = {{ kind = "{kind}", interval = "1s", fall = 1 }}'
+    daemon = startWith(pool=f"backends = ['{impostor}']\n{check}")
     with daemon.connect() as client:
         client.settimeout(PATIENCE)
         assert client.recv(1) == b""
-    log = daemon.says("connect-failed")
-    assert "certificate verify failed" in log
+    assert daemon.record().detail.endswith(f": {reason}")
+    daemon.says(f"is down: {reason}")

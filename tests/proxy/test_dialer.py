@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
+import trustme
+from handshakes import SecureFar, Server, authority, issued, written
 from twisted.internet.error import (
     ConnectBindError,
     ConnectError,
@@ -15,10 +18,13 @@ from twisted.python.failure import Failure
 from lbproxy import Backend, Member
 from lbproxy.proxy.dialer import Dialer, shortage
 from lbproxy.proxy.pluginerrors import PluginErrors
+from lbproxy.proxy.reasons import brief
 from lbproxy.streams.alarm import ClockAlarm
+from lbproxy.streams.clientcontexts import ClientContexts
 from lbproxy.streams.wheel import Wheel
 from lbproxy.testing import MemoryNetwork
 from lbproxy.testing.backends import Answer
+from lbproxy.words.tlsoptions import TLSOptions
 
 TCP = "tcp:10.0.0.1:80"
 NAMED = "tcp:backend.internal:80"
@@ -32,21 +38,24 @@ class Dialled:
         answer: Answer,
         connect: str = TCP,
         network: MemoryNetwork | None = None,
+        tls: TLSOptions | None = None,
     ) -> None:
         self.network = network or MemoryNetwork()
         self.script = self.network.backend("10.0.0.1", 80)
         self.script.answer = answer
         self.streams: list = []
         self.failures: list[str] = []
+        self.said = ""
         errors = PluginErrors(Wheel(ClockAlarm(self.network)))
-        dialer = Dialer(self.network, errors)
-        self.dial = dialer.dial(Member(Backend(connect)), 5, 60, self)
+        dialer = Dialer(self.network, errors, ClientContexts())
+        self.dial = dialer.dial(Member(Backend(connect, tls=tls)), 5, 60, self)
 
     def dialled(self, backend) -> None:
         self.streams.append(backend)
 
     def dialFailed(self, reason: Failure) -> None:
         self.failures.append(type(reason.value).__name__)
+        self.said = brief(reason)
 
     def outcome(self) -> tuple[int, list[str]]:
         self.network.settle()
@@ -152,3 +161,124 @@ def test_localCancelled() -> None:
 def test_shortage(error: Exception, lacking: str | None) -> None:
     """No backend is blamed for what this process lacks; for all else it is."""
     assert shortage(Failure(error)) == lacking
+
+
+class SecureDial(Dialled):
+    """One dial of a backend that TLS is spoken to."""
+
+    def __init__(
+        self,
+        server: Server,
+        connect: str = TCP,
+        *,
+        answer: Answer = "accept",
+        plain: bool = False,
+        **keys,
+    ) -> None:
+        network = MemoryNetwork()
+        network.alias("backend.internal", "10.0.0.1")
+        network.backend("/run/backend.sock").answer = answer
+        self.server = server
+        tls = TLSOptions(**{"serverName": "a.internal", **keys})
+        super().__init__(answer, connect, network, None if plain else tls)
+
+    def begin(self) -> SecureFar:
+        """The backend has begun the handshake, or has made it."""
+        self.network.settle()
+        (far,) = self.script.accepted
+        return SecureFar(self.network, far, self.server)
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> str:
+    return written(tmp_path, "ca.pem", authority("ours").cert_pem)
+
+
+@pytest.mark.parametrize("connect", [*WAYS, "unix:/run/backend.sock"])
+def test_secure(connect: str, ca: str) -> None:
+    """A dial is over after the handshake, whatever the endpoint is."""
+    dialled = SecureDial(Server(issued("a.internal")), connect, ca=ca)
+    if connect.startswith("unix:"):
+        dialled.script = dialled.network.backend("/run/backend.sock")
+    far = dialled.begin()
+    assert dialled.outcome() == (0, [])
+    far.settle()
+    assert dialled.outcome() == (1, [])
+    (stream,) = dialled.streams
+    assert stream.facts.pauses
+    received: list[bytes] = []
+    stream.flow(received.append)
+    stream.write(b"hello")
+    assert far.settle().heard == b"hello"
+    far.say(b"back")
+    assert received == [b"back"]
+    stream.abort()
+    dialled.network.settle()
+    assert not dialled.network.getDelayedCalls()
+
+
+def test_secureRefused(ca: str) -> None:
+    """A certificate that is refused is a failed dial, and its connection is closed."""
+    dialled = SecureDial(Server(issued("b.internal")), ca=ca)
+    dialled.begin().settle()
+    assert dialled.outcome() == (0, ["CertificateRefused"])
+    assert all(far.closed for far in dialled.script.accepted)
+    assert not dialled.network.getDelayedCalls()
+
+
+@pytest.mark.parametrize("answer", ["accept", "hang", "refuse"])
+@pytest.mark.parametrize("connect", WAYS)
+def test_secureCancelled(answer: Answer, connect: str, ca: str) -> None:
+    """Of a dial that was cancelled nothing more is heard, in a handshake or before."""
+    for settled in True, False:
+        server = Server(issued("a.internal"))
+        dialled = SecureDial(server, connect, ca=ca, answer=answer)
+        if settled:
+            dialled.network.settle()
+            dialled.failures.clear()
+        dialled.dial.cancel()
+        dialled.network.settle(10)
+        assert dialled.outcome() == (0, [])
+        assert all(far.closed for far in dialled.script.accepted)
+        assert not dialled.network.getDelayedCalls()
+
+
+def test_secureWithoutFile() -> None:
+    """A file that is gone is a failed dial, in words that name it."""
+    dialled = SecureDial(Server(issued("a.internal")), ca="/nowhere/ca.pem")
+    assert dialled.outcome() == (0, ["UnusableFile"])
+
+
+def test_secureBacklog() -> None:
+    """A UNIX socket with a full backlog is told of as ever."""
+    server = Server(issued("a.internal"))
+    dialled = SecureDial(server, LOCAL, answer="hang", verify=False)
+    assert dialled.outcome() == (0, ["BacklogFull"])
+
+
+@pytest.mark.parametrize(
+    ("certificate", "reason"),
+    [
+        (issued("a.internal", by="a stranger"), "unknown ca"),
+        (issued("a.internal", begins=-9, ends=-1), "certificate expired"),
+        (issued("a.internal", begins=1), "bad certificate"),
+        (issued("b.internal"), "its certificate is not for a.internal"),
+    ],
+)
+@pytest.mark.parametrize("own", [True, False])
+def test_reasons(
+    certificate: trustme.LeafCert, reason: str, own: bool, ca: str, tmp_path: Path
+) -> None:
+    """A C{tls:} endpoint of Twisted's fails for a reason in the same words, nearly."""
+    server = Server(certificate)
+    if own:
+        dialled = SecureDial(server, ca=ca)
+    else:
+        inner = r"tcp\:10.0.0.1\:80"
+        connect = f"tls:a.internal:443:trustRoots={tmp_path}:endpoint={inner}"
+        dialled = SecureDial(server, connect, plain=True)
+    dialled.begin().settle()
+    assert len(dialled.outcome()[1]) == 1
+    if own and reason == "bad certificate":
+        reason = "certificate not yet valid"
+    assert dialled.said.startswith(reason)

@@ -442,7 +442,7 @@ class TestByName:
         assert story.end.end is End.BAD_CLIENT_HELLO
         assert detail in story.end.detail
 
-    @pytest.mark.parametrize("said", [b"", hello("b.example")[:50]])
+    @pytest.mark.parametrize("said", [b"", hello("b.example")[:50]], ids=["", "begun"])
     def test_late(self, said: bytes) -> None:
         """One that is not whole in time ends the connection."""
         story = byName('client-hello-timeout = "3s"')
@@ -452,7 +452,7 @@ class TestByName:
         assert story.end.end is End.BAD_CLIENT_HELLO
         assert story.end.detail == "no whole ClientHello within 3s"
 
-    @pytest.mark.parametrize("said", [b"", hello("b.example")[:50]])
+    @pytest.mark.parametrize("said", [b"", hello("b.example")[:50]], ids=["", "begun"])
     def test_ended(self, said: bytes) -> None:
         """A client that leaves before is closed as usual."""
         story = byName()

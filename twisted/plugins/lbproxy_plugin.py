@@ -19,7 +19,7 @@ from lbproxy.balance.pickers import (
     RoundRobin,
 )
 from lbproxy.health.options import ExchangeOptions, HttpOptions, pluginOptions
-from lbproxy.health.probes import TlsProbe, exchangeProbe, httpProbe, tcpProbe
+from lbproxy.health.probes import exchangeProbe, httpProbe, tcpProbe, tlsProbe
 from lbproxy.plugins.classes import HealthProbePlugin, PickerPlugin
 from lbproxy.plugins.keys import KEY_OPTION
 
@@ -43,7 +43,7 @@ maglev = PickerPlugin("maglev", Maglev, _byHash)
 rendezvous = PickerPlugin("rendezvous", Rendezvous, _byHash)
 
 tcpCheck = HealthProbePlugin("tcp", tcpProbe)
-tlsCheck = HealthProbePlugin("tls", TlsProbe)
+tlsCheck = HealthProbePlugin("tls", tlsProbe)
 httpCheck = HealthProbePlugin("http", httpProbe, pluginOptions(HttpOptions))
 exchangeCheck = HealthProbePlugin(
     "exchange", exchangeProbe, pluginOptions(ExchangeOptions)
