@@ -73,6 +73,22 @@ def test_staysInTheKernel(held: Held) -> None:
 
 
 @both
+def test_toldOfEachPiece(held: Held) -> None:
+    """Who looks for a header is told of each piece, and reads nothing past it."""
+    held.held.tellsHeld = True
+    held.say(b"head")
+    held.say(b"er and")
+    assert held.looks == [b"head", b"header and"]
+    assert held.held.received == 0
+    assert held.held.take(6) == b"header"
+    held.held.tellsHeld = False
+    held.say(b" more")
+    assert held.held.received == 6
+    assert held.held.peek(100) == b" and more"
+    assert len(held.looks) == 2
+
+
+@both
 def test_endWhileHeld(held: Held) -> None:
     """Its end is told although nobody reads, and what came before it is kept."""
     held.say(b"all of it")
