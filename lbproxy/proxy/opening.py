@@ -7,14 +7,23 @@ exactly; a ClientHello stays in it for the backend.
 
 from __future__ import annotations
 
+from typing import Self
+
 from attrs import frozen
 
-from ..streams.clienthello import HELLO_LIMIT, BadHello, HelloReader, NotTLS
+from ..streams.clienthello import (
+    HELLO_LIMIT,
+    BadHello,
+    ClientHello,
+    HelloReader,
+    NotTLS,
+)
 from ..streams.proxyprotocol.parse import LONGEST_HEADER, parse
 from ..streams.proxyprotocol.values import BadHeader, Header
 from ..streams.stream import Stream
-from ..words.connection import Connection
+from ..words.connection import Connection, End
 from ..words.networks import Networks
+from ..words.units import formatDuration
 from .states import HEADER, HELLO, State
 
 
@@ -36,6 +45,34 @@ class Openings:
     onlyTLS: bool = False
 
 
+_ENDS = {HEADER: End.BAD_PROXY_HEADER, HELLO: End.BAD_CLIENT_HELLO}
+
+UNWHOLE = {HEADER: "PROXY header", HELLO: "ClientHello"}
+"""The states in which what a client begins with is not whole, and what that is."""
+
+
+class Refused(Exception):
+    """
+    A client does not begin with what is required.
+
+    @ivar end: The word for it.
+    @ivar detail: What the client begins with instead, on one line.
+    """
+
+    def __init__(self, state: State, detail: str) -> None:
+        """
+        @param state: L{HEADER} or L{HELLO}.
+        """
+        super().__init__(detail)
+        self.end = _ENDS[state]
+        self.detail = detail
+
+    @classmethod
+    def late(cls, state: State, seconds: float) -> Self:
+        """It was not whole after some seconds."""
+        return cls(state, f"no whole {UNWHOLE[state]} within {formatDuration(seconds)}")
+
+
 class Opening:
     """Reads what one client begins with, as it arrives."""
 
@@ -48,15 +85,16 @@ class Opening:
         """
         @param isSecured: Whether the client has completed a TLS handshake before.  Its
             ClientHello is over then.
-        @raise BadHeader: If the client is no trusted proxy, and only those may come; or
+        @raise Refused: If the client is no trusted proxy, and only those may come; or
             if its header would have had to come before TLS.
         """
         self._connection = connection
         self._hasHeader = connection.client in openings.proxies
         if openings.onlyProxies and not self._hasHeader:
-            raise BadHeader(f"{connection.client} is no trusted proxy")
+            raise Refused(HEADER, f"{connection.client} is no trusted proxy")
         if isSecured and self._hasHeader:
-            raise BadHeader("a PROXY header comes before TLS, which this endpoint ends")
+            reason = "a PROXY header comes before TLS, which this endpoint ends"
+            raise Refused(HEADER, reason)
         self._hello = HelloReader() if openings.hello and not isSecured else None
         self._onlyTLS = openings.onlyTLS
 
@@ -65,27 +103,36 @@ class Opening:
         Read on, and put what was found into the connection.
 
         @return: The state in which more is waited for; L{None} when all was read.
-        @raise BadHeader: If the client does not begin with a PROXY header.
-        @raise BadHello: If its ClientHello is malformed, or lacking.
+        @raise Refused: If a header or a ClientHello is malformed, or lacking.
         """
         if self._hasHeader:
-            header = parse(stream.peek(LONGEST_HEADER))
+            try:
+                header = parse(stream.peek(LONGEST_HEADER))
+            except BadHeader as error:
+                raise Refused(HEADER, str(error)) from None
             if header is None:
                 return HEADER
             stream.take(header.length)
             self._hasHeader = False
             self._believe(header)
         if self._hello is not None:
-            hello = self._hello.read(stream.peek(HELLO_LIMIT))
+            try:
+                hello = self._hello.read(stream.peek(HELLO_LIMIT))
+            except BadHello as error:
+                raise Refused(HELLO, str(error)) from None
             if hello is None:
                 return HELLO
             self._hello = None
-            if not isinstance(hello, NotTLS):
-                self._connection.serverName = hello.serverName
-                self._connection.offeredProtocols = hello.alpn
-            elif self._onlyTLS:
-                raise BadHello(f"not TLS: {hello.reason}")
+            self._learn(hello)
         return None
+
+    def _learn(self, hello: ClientHello | NotTLS) -> None:
+        """Record what a client asks for."""
+        if not isinstance(hello, NotTLS):
+            self._connection.serverName = hello.serverName
+            self._connection.offeredProtocols = hello.alpn
+        elif self._onlyTLS:
+            raise Refused(HELLO, f"not TLS: {hello.reason}")
 
     def _believe(self, header: Header) -> None:
         """Let the addresses of a header count, and what else it knows of the client."""

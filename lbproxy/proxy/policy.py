@@ -20,7 +20,7 @@ from ..words.values import boolean
 from .dialer import Dialer, DialOptions
 from .opening import Openings
 from .pluginerrors import PluginErrors
-from .states import State, rows
+from .states import HEADER, State, rows
 
 
 @frozen
@@ -67,6 +67,10 @@ class SessionOptions:
         boolean, True, "Whether one direction goes on after the other has ended."
     )
     limits: Limits = field(factory=Limits)
+
+    def patience(self, state: State) -> float:
+        """The seconds that what a client begins with may take, in one of its states."""
+        return self.proxyHeaderTimeout if state is HEADER else self.clientHelloTimeout
 
 
 @frozen(eq=False)

@@ -18,16 +18,13 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..streams.clienthello import BadHello
 from ..streams.limits import Limit
-from ..streams.proxyprotocol.values import BadHeader
 from ..streams.stream import FINISHING, LOST, Mode, Stream
 from ..streams.watch import Watch
 from ..words.backend import Backend, Member
 from ..words.connection import Connection, End
-from ..words.units import formatDuration
 from .exchange import Exchange
-from .opening import Opening
+from .opening import UNWHOLE, Opening, Refused
 from .policy import Destination, Policy
 from .reasons import handshakeEnd, isMistake, pluginTrouble, wrongType
 from .states import (
@@ -50,11 +47,6 @@ _CUTS = {
     Limit.LIFETIME: End.MAX_LIFETIME,
     Limit.DELIVERY: End.STALL_TIMEOUT,
 }
-
-_LATE = {Limit.HEADER: End.BAD_PROXY_HEADER, Limit.HELLO: End.BAD_CLIENT_HELLO}
-
-_UNWHOLE = {HEADER: "PROXY header", HELLO: "ClientHello"}
-"""The states in which what the client begins with is not whole: what that is."""
 
 _BEFORE_ROUTING = frozenset({NEW, HEADER, HELLO, ARRIVING})
 
@@ -143,6 +135,8 @@ class Session:
                 self._route()
             else:
                 self._exchangeWith(policy.destinations[pool or policy.pool])
+        except Refused as refused:
+            self.exchangeClosing(refused.end, refused.detail, FINISHING)
         except BaseException:
             self.exchangeFailed(Failure())
 
@@ -150,31 +144,17 @@ class Session:
 
     def _isOpened(self, stream: Stream) -> bool:
         """Read on in what the client begins with, and return whether that is all."""
-        try:
-            if self._opening is None:
-                assert self._policy.openings is not None
-                self._opening = Opening(
-                    self._policy.openings, self.connection, self.state is ARRIVING
-                )
-            state = self._opening.read(stream)
-        except BadHeader as error:
-            self.exchangeClosing(End.BAD_PROXY_HEADER, str(error), FINISHING)
-            return False
-        except BadHello as error:
-            self.exchangeClosing(End.BAD_CLIENT_HELLO, str(error), FINISHING)
-            return False
+        policy = self._policy
+        if self._opening is None:
+            assert policy.openings is not None
+            secured = self.state is ARRIVING
+            self._opening = Opening(policy.openings, self.connection, secured)
+        state = self._opening.read(stream)
         if state is not None and state is not self.state:
             self.state = SESSION[self.state][state]
-            self.watch.wait(self._policy.rows[state], self._patience())
+            self.watch.wait(policy.rows[state], policy.options.patience(state))
         stream.tellsHeld = state is not None
         return state is None
-
-    def _patience(self) -> float:
-        """The seconds that what is looked at may take."""
-        options = self._policy.options
-        if self.state is HEADER:
-            return options.proxyHeaderTimeout
-        return options.clientHelloTimeout
 
     # Routing.
 
@@ -285,8 +265,8 @@ class Session:
 
     def streamEnded(self, stream: Stream) -> None:
         """The client has ended its stream; it may still read."""
-        if self.state in _UNWHOLE:
-            detail = f"before its {_UNWHOLE[self.state]} was whole"
+        if self.state in UNWHOLE:
+            detail = f"before its {UNWHOLE[self.state]} was whole"
             said = detail if stream.peek(1) else ""
             self.exchangeClosing(End.CLIENT_CLOSED, said, FINISHING)
         elif self.state is not CLOSING and not self._policy.options.halfClose:
@@ -317,9 +297,9 @@ class Session:
         """A limit was reached: end the wait or the connection that it applies to."""
         if limit is Limit.HANDSHAKE:
             self.abort(End.TLS_FAILED, "handshake timeout")
-        elif limit in _LATE:
-            what, within = _UNWHOLE[self.state], formatDuration(self._patience())
-            self.abort(_LATE[limit], f"no whole {what} within {within}")
+        elif self.state in UNWHOLE and limit is not Limit.LIFETIME:
+            late = Refused.late(self.state, self._policy.options.patience(self.state))
+            self.abort(late.end, late.detail)
         elif limit is Limit.ROUTE:
             wait, self._wait = self._wait, None
             if wait is not None:
