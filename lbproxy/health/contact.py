@@ -272,14 +272,14 @@ class _Conversation(BaseProtocol):
                 return None
         except Exception:
             return Failure()
-        if reason.check(ConnectionDone) and self._shaking:
-            return Failure(CheckFailed("closed during the TLS handshake"))
+        if self._shaking:
+            return self._witness.explained(reason)
         if reason.check(ConnectionDone):
             said = self._dialogue.lacking() if self._received else "no answer"
             return Failure(CheckFailed(f"{said} before it closed"))
         if reason.check(ConnectionLost):
             return Failure(CheckFailed("it reset the connection"))
-        return self._witness.explained(reason)
+        return reason
 
     def _cancelCalls(self) -> None:
         for call in (self._gathering, self._closing):

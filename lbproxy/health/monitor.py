@@ -25,6 +25,7 @@ from ..interfaces import IHealthProbe
 from ..proxy.pluginerrors import PluginErrors
 from ..proxy.reasons import brief, pluginTrouble, wrongType
 from ..proxy.wait import Wait
+from ..streams.clientcontexts import UnusableFile
 from ..streams.socketkinds import BacklogFull
 from ..streams.wheel import Entry, Wheel
 from ..words.backend import Backend
@@ -43,9 +44,12 @@ _JITTER = 0.1
 
 _EVIDENCE: tuple[type[BaseException], ...] = (
     *(CheckFailed, ConnectError, ConnectionClosed, OSError),
-    *(TLSError, VerificationError, BacklogFull),
+    *(TLSError, VerificationError, UnusableFile, BacklogFull),
 )
-"""Failures that tell of the backend; any other one tells of the probe as well."""
+"""
+Failures that tell of the backend or its configuration; any other one tells of the probe
+as well.
+"""
 
 
 class CheckedMember(Protocol):

@@ -55,14 +55,19 @@ Way = Callable[[Attempt], Callable[[], object] | None]
 
 
 class SecureWay:
-    """The way to a backend that TLS is spoken to, over the way to it without TLS."""
+    """
+    The way to a backend that TLS is spoken to.
 
-    def __init__(self, reactor: Any, way: Way, tls: ClientTLS) -> None:
+    @ivar below: The way to it without TLS.
+    @ivar tls: Makes the TLS of each connection.
+    """
+
+    def __init__(self, reactor: Any, below: Way, tls: ClientTLS) -> None:
         """
         @param reactor: Tells the time.
         """
-        self._way = way
-        self._tls = tls
+        self.below = below
+        self.tls = tls
         factory = ClientFactory()
         factory.noisy = False
         self._factory = TLSMemoryBIOFactory(tls, True, factory, reactor)
@@ -73,8 +78,8 @@ class SecureWay:
 
         @raise UnusableFile: If a file that TLS needs cannot be used.
         """
-        self._tls.prepare()
-        return self._way(_Below(attempt, self._factory))
+        self.tls.prepare()
+        return self.below(_Below(attempt, self._factory))
 
 
 class _Below(Attempt):

@@ -168,3 +168,17 @@ def test_elsewhere(secured: Backend, kind: str, secure: bool, elsewhere: dict) -
     assert (target.tls is not None) is secure
     if target.tls is not None:
         assert target.serverName == "a.internal"
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_leftHandshake(secured: Backend, reset: bool) -> None:
+    """A backend that leaves during the handshake is sick, and is said to leave."""
+    check = Check("tls", secured, Server(issued("a.internal")))
+    check.probe.probe(secured).addErrback(check._failed)
+    check.network.settle()
+    (far,) = check.script.accepted
+    if reset:
+        far.reset()
+    else:
+        far.end()
+    assert check.outcome() == "it left during the TLS handshake"

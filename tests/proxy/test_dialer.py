@@ -282,3 +282,17 @@ def test_reasons(
     if own and reason == "bad certificate":
         reason = "certificate not yet valid"
     assert dialled.said.startswith(reason)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_leftHandshake(ca: str, reset: bool) -> None:
+    """A backend that leaves before it has answered is said to, however it leaves."""
+    dialled = SecureDial(Server(issued("a.internal")), ca=ca)
+    dialled.begin()
+    (far,) = dialled.script.accepted
+    if reset:
+        far.reset()
+    else:
+        far.end()
+    assert len(dialled.outcome()[1]) == 1
+    assert dialled.said == "it left during the TLS handshake"
