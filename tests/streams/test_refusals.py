@@ -10,7 +10,8 @@ from cryptography import x509
 from handshakes import issued
 from OpenSSL.SSL import X509VerificationCodes as Codes
 from service_identity import VerificationError
-from service_identity.hazmat import DNS_ID, DNSMismatch, IPAddress_ID, IPAddressMismatch
+from service_identity.exceptions import DNSMismatch, IPAddressMismatch
+from service_identity.hazmat import DNS_ID, IPAddress_ID
 from twisted.python.failure import Failure
 
 from lbproxy.proxy.reasons import brief
