@@ -38,6 +38,7 @@ from .words.backend import Backend, Member, Standing
 from .words.connection import Address, Connection, End
 from .words.options import Option
 from .words.place import ConfigurationError
+from .words.tls import TLSFacts
 from .words.tlsoptions import TLSOptions
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "PickerPlugin",
     "RunningPool",
     "Standing",
+    "TLSFacts",
     "TLSOptions",
     "__version__",
     "configurationFromMapping",

@@ -59,6 +59,7 @@ from .proxy.opening import Openings
 from .proxy.pluginerrors import PluginErrors
 from .proxy.policy import Destination, Policy
 from .runningpool import RunningPool
+from .runningtls import HeldTLS, RunningTLS
 from .streams.alarm import alarmFor
 from .streams.clientcontexts import ClientContexts
 from .streams.pace import Pace
@@ -91,6 +92,7 @@ class Process:
     monitor: Monitor = field(init=False)
     names: Names = field(init=False)
     pools: Holdings[RunningPool] = Factory(Holdings)
+    tls: Holdings[RunningTLS] = Factory(Holdings)
     sessions: set[Sessions] = Factory(set)
 
     def __attrs_post_init__(self) -> None:
@@ -173,6 +175,7 @@ class Generation:
         self._destinations: dict[str, Destination] = {}
         self._pools: list[str] = []
         self._listening: list[str] = []
+        self._tls = HeldTLS(process.tls, process.wheel, process.reactor)
         self._ports: list[
             tuple[OpenPort, ServerDescription, ListenerConfiguration, Policy]
         ] = []
@@ -212,6 +215,7 @@ class Generation:
         @return: Fires when the ports that no other generation holds are closed, and the
             last connection is gone.
         """
+        self._tls.release()
         listening, self._listening = self._listening, []
         self.addresses.clear()
         closed = DeferredList(
@@ -265,6 +269,7 @@ class Generation:
                 self._log.info("{line}, and stays so", line=line)
         if before is not None:
             before.retire(pool.name for pool in configuration.pools)
+        self._tls.use()
         for port, _, listener, policy in self._ports:
             port.factory.use(listener.name, policy, self.sessions)
             port.whenOpen(partial(self._portOpened, listener))
@@ -307,6 +312,7 @@ class Generation:
             ),
             routes=Routes(listener.routes) if listener.routes else None,
             openings=_openings(listener),
+            tls=self._tls.take(listener),
         )
         place = listener.place.key("listen")
         for description in listener.listen:

@@ -11,6 +11,7 @@ Three lines put it into an existing Twisted application::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from attrs import frozen
@@ -18,6 +19,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
+from .config.certificates import checkCertificates
 from .config.check import checkConfiguration
 from .config.commandline import configurationFromEndpoints
 from .config.file import loadConfiguration
@@ -89,6 +91,7 @@ class LoadBalancer(Service):
             something that was passed cannot be used.
         """
         checkConfiguration(reactor, configuration)
+        checkCertificates(configuration, datetime.now(UTC))
         self.configuration = configuration
         self._given = _Given(pickers or {}, routers or {}, observers)
         self._plugins = self._given.plugins(configuration)

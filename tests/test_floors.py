@@ -35,6 +35,7 @@ FLOORS = [
         "portsettings",
         "privileges",
         "runningpool",
+        "runningtls",
         "service",
         "signals",
         "tap",

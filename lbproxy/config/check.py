@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from ..discovery.options import KINDS, DiscoveryOptions
@@ -12,6 +13,7 @@ from ..plugins.making import buildDiscovery, buildPicker, buildProbe, namedRoute
 from ..streams.sockets import socketsOf
 from ..words.place import Place
 from .backendtls import contextsOf
+from .certificates import checkCertificates
 from .model import Configuration
 from .names import namedHosts, withoutAddress
 from .surroundings import checkSurroundings
@@ -29,7 +31,8 @@ def checkConfiguration(
     Check that a configuration could run.
 
     Every endpoint, picker, health probe and router that it names is made once and
-    discarded, and files of TLS are read.  Nothing listens or connects.
+    discarded, and files of TLS to backends are read.  Nothing listens or connects.
+    L{checkCertificates} is for the files of listeners that speak TLS.
 
     @param reactor: The reactor that the endpoints are made for.
     @param factories: The factories to look pickers up in; by default the installed
@@ -78,10 +81,12 @@ def checkStart(reactor: Any, configuration: Configuration, log: Place) -> list[s
 
     @param reactor: The reactor that the endpoints are made for.
     @param log: The place that names the access log.
-    @return: Warnings: what cannot be checked here, and members whose host has no
-        address now.
+    @return: Warnings: what cannot be checked here, certificates that expire soon, and
+        members whose host has no address now.
     @raise ConfigurationError: If a start would fail.
     """
     checkConfiguration(reactor, configuration)
-    unchecked = checkSurroundings(configuration, log)
-    return unchecked + withoutAddress(namedHosts(configuration), PATIENCE)
+    now = datetime.fromtimestamp(reactor.seconds(), UTC)
+    warnings = checkCertificates(configuration, now, asAnother=True)
+    warnings += checkSurroundings(configuration, log)
+    return warnings + withoutAddress(namedHosts(configuration), PATIENCE)

@@ -12,6 +12,7 @@ from ..words.values import text
 from .backends import BACKEND, BACKEND_TLS, MEMBER
 from .discovery import DISCOVERY
 from .healthcheck import HEALTH_CHECK
+from .listenertls import CERTIFICATE, LISTENER_TLS, SHAKING
 from .model import (
     EJECTION,
     ListenerConfiguration,
@@ -49,10 +50,10 @@ LOG = Table(
 LISTENER = Table(
     "[[listener]]",
     "Where clients come in: one or more endpoints with one policy.",
-    keysOf(ListenerConfiguration, but=_ONCE),
+    keysOf(ListenerConfiguration, but=(*_ONCE, *SHAKING)),
     (
         *("allow", "bandwidth-per-connection", "connection-rate-per-client"),
-        *("deny", "max-connections", "max-connections-per-client", "tls"),
+        *("deny", "max-connections", "max-connections-per-client"),
     ),
 )
 
@@ -76,7 +77,8 @@ DOCUMENT = Table(
 """The file as a whole: each of its keys is one of the tables above."""
 
 TABLES = (
-    *(PROCESS, LOG, LISTENER, POOL, ROUTE, BACKEND, BACKEND_TLS),
-    *(EJECTION, HEALTH_CHECK.table, DISCOVERY.table, MEMBER),
+    *(PROCESS, LOG, LISTENER, POOL, ROUTE, LISTENER_TLS, CERTIFICATE),
+    *(BACKEND, BACKEND_TLS, EJECTION),
+    *(HEALTH_CHECK.table, DISCOVERY.table, MEMBER),
 )
 """The tables, in the order of the reference."""

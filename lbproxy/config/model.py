@@ -19,6 +19,7 @@ from ..health.options import HealthCheckOptions
 from ..plugins.choice import PickerChoice
 from ..proxy.dialer import DialOptions
 from ..proxy.policy import SessionOptions
+from ..streams.tlsoptions import ServerTLSOptions
 from ..words.backend import Backend
 from ..words.description import Description
 from ..words.endpoints import ServerDescription, parseServer
@@ -30,6 +31,7 @@ from ..words.values import boolean, oneOf, plainName, text, wholeNumber
 from .backends import BACKENDS
 from .discovery import DISCOVERY
 from .healthcheck import HEALTH_CHECK
+from .listenertls import LISTENER_TLS, readListenerTLS
 from .owners import groupId, userId
 from .routes import ROUTES
 from .schema import Placed, Table, keysOf, readAt
@@ -108,6 +110,7 @@ class ListenerConfiguration:
     @ivar pool: The name of a pool that exists.
     @ivar routes: In the order in which they are asked, before the router.
     @ivar router: C{python:package.module.Attribute}, or L{None}.
+    @ivar tls: How clients speak TLS to it, or L{None} if they do not.
     @ivar backlog: The backlog of each endpoint whose description gives none.
     @ivar proxyProtocol: C{"off"}, C{"optional"} or C{"required"}.
     @ivar trustedProxies: Whose PROXY headers are believed.
@@ -177,6 +180,10 @@ class ListenerConfiguration:
         False,
         "Whether clients are refused that do not begin with TLS; it is looked at, and "
         "left to the backend.",
+    )
+    tls: ServerTLSOptions | None = field(
+        default=None,
+        metadata=declared(Placed(readListenerTLS), Unset("none"), LISTENER_TLS.doc),
     )
     session: SessionOptions = field(factory=SessionOptions)
     backlog: int = option(

@@ -97,6 +97,9 @@ def _listener(
 ) -> ListenerConfiguration:
     """Make a listener; fill in its name and its pool if they are not given."""
     _requireSocket(values)
+    # The table has options of sessions, too.
+    values = {**values, **values.get("tls", {})}
+    _requireNoTLS(values)
     place = values["place"].key("pool")
     pool = values.get("pool")
     if not poolNames:
@@ -131,6 +134,14 @@ def _requireSocket(values: Mapping[str, Any]) -> None:
         if values.get(attribute) is not None:
             place = values["place"].key(f"socket-{key}")
             raise place.lack("no endpoint of this listener is a UNIX socket")
+
+
+def _requireNoTLS(values: Mapping[str, Any]) -> None:
+    """Refuse a table C{tls} for an endpoint that speaks TLS by itself."""
+    for listen in values["listen"]:
+        if values.get("tls") is not None and listen.kind in ("ssl", "tls"):
+            reason = "this endpoint speaks TLS already; write tcp: beside the table tls"
+            raise values["place"].key("listen").refuse(listen.text, reason)
 
 
 def _requireApart(listeners: Iterable[ListenerConfiguration]) -> None:

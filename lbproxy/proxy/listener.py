@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
@@ -59,9 +59,20 @@ class ListenerFactory(ServerFactory):
         self._name = name
         self.policy = policy
         self.sessions = sessions
+        here = vars(self)
+        here.pop("takeSocket", None)
+        self._secured = None if policy.tls is None else policy.tls.around(self._client)
+        if self._secured is not None:
+            # Twisted's TLS is around a protocol, not on a socket of our own.
+            here["takeSocket"] = None
 
-    def buildProtocol(self, addr: IAddress | None) -> ClientStream:
+    def buildProtocol(self, addr: IAddress | None) -> Any:
         """Make the protocol of a client that has just been accepted."""
+        if self._secured is not None:
+            return self._secured.buildProtocol(addr)
+        return self._client(addr)
+
+    def _client(self, addr: IAddress | None) -> ClientStream:
         client = Address(addr.host, addr.port) if isinstance(addr, _IP) else None
         policy = self.policy
         connection = Connection(

@@ -21,6 +21,7 @@ from .dialer import Dialer, DialOptions
 from .opening import Openings
 from .pluginerrors import PluginErrors
 from .states import HEADER, State, rows
+from .termination import Termination
 
 
 @frozen
@@ -55,7 +56,9 @@ class SessionOptions:
         "5s",
         "How long a client's ClientHello may take, where connections are routed by it.",
     )
-    handshakeTimeout: float = 10.0
+    handshakeTimeout: float = option(
+        moreThanNone, "10s", "How long a client's TLS handshake may take."
+    )
     keepalive: float = option(
         # The kernel counts whole seconds up to 32767, MAX_TCP_KEEPIDLE.
         offOrBetween(1, 32400),
@@ -96,6 +99,7 @@ class Policy:
     @ivar destinations: The pools, by name.
     @ivar pool: The name of the pool that is used without a route and a router.
     @ivar openings: What clients may begin with, if that is looked at, or L{None}.
+    @ivar tls: How clients speak TLS to the listener, or L{None} if they do not.
     @ivar routes: The routes, which are asked before the router, or L{None}.
     @ivar seconds: Returns the time of day, in seconds since the epoch.
     @ivar exhausted: Called when a dial failed because the process lacked
@@ -119,6 +123,7 @@ class Policy:
     direct: DirectPools = field(factory=DirectPools)
     routes: Routes | None = None
     openings: Openings | None = None
+    tls: Termination | None = None
     rows: Mapping[State, Row] = field(init=False)
 
     @rows.default

@@ -6,6 +6,7 @@ import errno
 import os
 from typing import TypeGuard
 
+from OpenSSL.SSL import Connection as TLSConnection
 from OpenSSL.SSL import Error as TLSError
 from service_identity import VerificationError
 from twisted.internet.error import ConnectionClosed
@@ -13,6 +14,7 @@ from twisted.python.failure import Failure
 
 from ..streams.refusals import CertificateRefused, nameTrouble
 from ..streams.stream import Overrun, Truncated
+from ..streams.tlserrors import handshakeWords
 from ..words.connection import End
 
 
@@ -40,13 +42,11 @@ def wrongType(plugin: str, answer: object) -> str:
     return f"the {plugin}'s answer is of type {type(answer).__name__}"
 
 
-def handshakeEnd(reason: Failure) -> tuple[End, str]:
+def handshakeEnd(reason: Failure, connection: TLSConnection | None) -> tuple[End, str]:
     """The end and the detail of a client that was lost during its TLS handshake."""
     if isMistake(reason):
         return End.INTERNAL_ERROR, pluginTrouble(reason)
-    if isinstance(reason.value, TLSError):
-        return End.TLS_FAILED, _tlsTrouble(reason.value)
-    return End.TLS_FAILED, "the client left during the handshake"
+    return End.TLS_FAILED, handshakeWords(reason.value, connection)
 
 
 def resetDetail(reason: Failure | None) -> str:

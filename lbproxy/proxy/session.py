@@ -20,6 +20,8 @@ from twisted.python.failure import Failure
 
 from ..streams.limits import Limit
 from ..streams.stream import FINISHING, LOST, Mode, Stream
+from ..streams.tlsfacts import tlsFacts
+from ..streams.tlsserver import refusal
 from ..streams.watch import Watch
 from ..words.backend import Backend, Member
 from ..words.connection import Connection, End
@@ -38,6 +40,7 @@ from .states import (
     ROUTING,
     SESSION,
 )
+from .termination import Turn
 from .wait import Unanswered, Wait
 
 _CUTS = {
@@ -80,6 +83,7 @@ class Session:
         "_opening",
         "_owner",
         "_policy",
+        "_turn",
         "_wait",
         "client",
         "connection",
@@ -98,6 +102,7 @@ class Session:
         self._wait: Wait | None = None
         self._exchange: Exchange | None = None
         self._opening: Opening | None = None
+        self._turn: Turn | None = None
         self.watch = Watch(policy.wheel, policy.pace, policy.options.limits, self)
 
     @property
@@ -116,6 +121,10 @@ class Session:
         self.state = SESSION[self.state][ARRIVING]
         options = self._policy.options
         self.watch.wait(self._policy.rows[ARRIVING], options.handshakeTimeout)
+        if self._policy.tls is not None:
+            turn = self._turn = Turn(stream.resumeProducing)
+            if not self._policy.tls.handshakes.enter(turn):
+                stream.pauseProducing()
 
     def streamReady(self, stream: Stream) -> None:
         """The client can be read and written: route it."""
@@ -126,6 +135,8 @@ class Session:
             if self.state not in _BEFORE_ROUTING:
                 return
             policy, pool = self._policy, None
+            if self.state is ARRIVING and not self._shaken(stream):
+                return
             if policy.openings is not None and not self._isOpened(stream):
                 return
             self.state = SESSION[self.state][ROUTING]
@@ -155,6 +166,30 @@ class Session:
             self.watch.wait(policy.rows[state], policy.options.patience(state))
         stream.tellsHeld = state is not None
         return state is None
+
+    def _shaken(self, stream: Stream) -> bool:
+        """
+        The TLS handshake is complete: record what it has agreed on.
+
+        @return: Whether the client is served.
+        """
+        self._leaveTurn()
+        secured = stream.tlsConnection()
+        if secured is None:
+            return True
+        if refused := refusal(secured):
+            # It has resumed a session, for which it needed no certificate.
+            self.abort(End.TLS_FAILED, refused)
+            return False
+        self.connection.tls = tls = tlsFacts(secured)
+        self.connection.serverName = tls.serverName
+        return True
+
+    def _leaveTurn(self) -> None:
+        """The TLS handshake is over: another one may begin."""
+        turn, self._turn = self._turn, None
+        if turn is not None and self._policy.tls is not None:
+            self._policy.tls.handshakes.leave(turn)
 
     # Routing.
 
@@ -280,7 +315,7 @@ class Session:
         """The client is gone."""
         if self.state is not CLOSING:
             if self.state is ARRIVING and not reason.check(ConnectionDone):
-                self._record(*handshakeEnd(reason))
+                self._record(*handshakeEnd(reason, stream.tlsConnection()))
             elif reason.check(ConnectionDone):
                 self._record(End.CLIENT_CLOSED)
             elif isMistake(reason):
@@ -296,7 +331,9 @@ class Session:
     def limitReached(self, limit: Limit, stream: Stream | None) -> None:
         """A limit was reached: end the wait or the connection that it applies to."""
         if limit is Limit.HANDSHAKE:
-            self.abort(End.TLS_FAILED, "handshake timeout")
+            waited = self._turn is not None and self._turn.waited
+            more = ", after it waited for its turn" if waited else ""
+            self.abort(End.TLS_FAILED, f"handshake timeout{more}")
         elif self.state in UNWHOLE and limit is not Limit.LIFETIME:
             late = Refused.late(self.state, self._policy.options.patience(self.state))
             self.abort(late.end, late.detail)
@@ -351,6 +388,7 @@ class Session:
 
     def _stop(self) -> None:
         """Cancel the pending wait, and abort the exchange."""
+        self._leaveTurn()
         wait, self._wait = self._wait, None
         if wait is not None:
             wait.cancel()

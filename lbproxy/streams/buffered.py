@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from OpenSSL.SSL import Connection as TLSConnection
+
 from .stream import (
     ABORTED,
     FINISHING,
@@ -51,6 +53,10 @@ class BufferedStream:
     if not TYPE_CHECKING:
         # Subclasses may have slots; mypy would look for all of them here.
         __slots__ = ()
+
+    def tlsConnection(self) -> TLSConnection | None:
+        """As L{Stream<lbproxy.streams.stream.Stream.tlsConnection>} has it."""
+        return None
 
     # Subclasses do this, each in the way that costs least for what carries it.
 

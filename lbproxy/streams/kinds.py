@@ -15,7 +15,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from OpenSSL.SSL import RECEIVED_SHUTDOWN
+from OpenSSL.SSL import RECEIVED_SHUTDOWN, Connection
 from twisted.internet import tcp, unix
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOProtocol
@@ -89,6 +89,10 @@ class Kind:
     def delivered(self, stream: TransportStream) -> int:
         """As L{lbproxy.streams.stream.Stream.delivered}."""
         return self.transit(stream)[1]
+
+    def tlsConnection(self, stream: TransportStream) -> Connection | None:
+        """As L{lbproxy.streams.stream.Stream.tlsConnection}."""
+        return None
 
 
 class SocketKind(Kind):
@@ -173,9 +177,15 @@ class TLSKind(SocketKind):
         self._mark(stream, held, stream.sent + unsent)
         return held + unsent + queued, stream.taken
 
+    def tlsConnection(self, stream: TransportStream) -> Connection | None:
+        """The one that Twisted's TLS has."""
+        transport = stream.transport
+        found: Connection | None = None if transport is None else transport.getHandle()
+        return found
+
     def heardOut(self, stream: TransportStream) -> bool:
         """Whether the peer's close_notify has come."""
-        connection = stream.transport and stream.transport.getHandle()
+        connection = self.tlsConnection(stream)
         return bool(connection and connection.get_shutdown() & RECEIVED_SHUTDOWN)
 
     def delivered(self, stream: TransportStream) -> int:

@@ -24,6 +24,8 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
 if TYPE_CHECKING:
+    from OpenSSL.SSL import Connection as TLSConnection
+
     from .pace import Pace
 
 HOLD_LIMIT = 65536
@@ -124,6 +126,12 @@ class Stream(Protocol):
     @property
     def descriptor(self) -> Any:
         """What has the socket, for its options; L{None} if there is none."""
+
+    def tlsConnection(self) -> TLSConnection | None:
+        """
+        The TLS connection that decrypts what is read; L{None} without TLS, and once it
+        is lost.
+        """
 
     def peek(self, limit: int) -> bytes:
         """

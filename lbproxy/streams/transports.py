@@ -11,6 +11,7 @@ import errno
 from collections.abc import Callable
 from typing import Any
 
+from OpenSSL.SSL import Connection as TLSConnection
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IConsumer,
@@ -295,6 +296,10 @@ class TransportStream(BufferedStream, Protocol):
         return self._kind.delivered(self)
 
     # How it ends.
+
+    def tlsConnection(self) -> TLSConnection | None:
+        """As L{Stream<lbproxy.streams.stream.Stream.tlsConnection>} has it."""
+        return self._kind.tlsConnection(self)
 
     def end(self) -> None:
         """As L{Stream<lbproxy.streams.stream.Stream.end>} has it."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from attrs import define, field
 
 from .backend import Backend
+from .tls import TLSFacts
 
 
 class End(StrEnum):
@@ -99,6 +100,8 @@ class Connection:
     @ivar proxy: The address of the trusted proxy whose PROXY header named C{client} and
         C{local}; L{None} if these are the connection's own.
     @ivar proxyLocal: The address that the proxy connected to, or L{None}.
+    @ivar tls: What its TLS handshake with lbproxy has agreed on; L{None} before the
+        handshake is complete, and without TLS.
     """
 
     id: int
@@ -119,3 +122,4 @@ class Connection:
     offeredProtocols: tuple[bytes, ...] = ()
     proxy: Address | None = None
     proxyLocal: Address | None = None
+    tls: TLSFacts | None = None

@@ -99,7 +99,7 @@ def test_aFileIsRead(tmp_path: Path) -> None:
         ),
         (
             "tls = { alpn = [] }",
-            "listener.web.tls = { alpn = [] }: not available in this version",
+            "listener.web.tls.certificates: this key is required",
         ),
     ],
 )

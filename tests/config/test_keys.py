@@ -9,6 +9,7 @@ from lbproxy.config.backends import BACKEND, BACKEND_TLS, MEMBER
 from lbproxy.config.discovery import DISCOVERY
 from lbproxy.config.healthcheck import HEALTH_CHECK
 from lbproxy.config.keys import DOCUMENT, POOL, TABLES
+from lbproxy.config.listenertls import CERTIFICATE, LISTENER_TLS
 from lbproxy.config.model import EJECTION, Configuration
 from lbproxy.config.routes import ROUTE
 from lbproxy.config.schema import Key, Table, keysOf, readAt
@@ -92,8 +93,8 @@ def test_everyTableIsReachable() -> None:
     """The document knows all the tables; those within tables are in TABLES."""
     assert [key.name for key in DOCUMENT.keys] == ["process", "log", "listener", "pool"]
     assert TABLES[len(DOCUMENT.keys) :] == (
-        *(ROUTE, BACKEND, BACKEND_TLS),
-        *(EJECTION, HEALTH_CHECK.table, DISCOVERY.table, MEMBER),
+        *(ROUTE, LISTENER_TLS, CERTIFICATE, BACKEND, BACKEND_TLS, EJECTION),
+        *(HEALTH_CHECK.table, DISCOVERY.table, MEMBER),
     )
 
 

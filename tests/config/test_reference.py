@@ -14,6 +14,7 @@ from lbproxy.config.discovery import DISCOVERY
 from lbproxy.config.file import configurationFromText
 from lbproxy.config.healthcheck import HEALTH_CHECK
 from lbproxy.config.keys import LISTENER, LOG, POOL, PROCESS, TABLES
+from lbproxy.config.listenertls import CERTIFICATE, LISTENER_TLS
 from lbproxy.config.model import EJECTION
 from lbproxy.config.reference import defaultText, referenceText
 from lbproxy.config.routes import ROUTE
@@ -66,6 +67,8 @@ def test_everyKeyIsInAnExample() -> None:
         (LOG, document["log"]),
         (LISTENER, listener),
         (ROUTE, listener["routes"][0]),
+        (LISTENER_TLS, listener["tls"]),
+        (CERTIFICATE, listener["tls"]["certificates"][0]),
         (POOL, web),
         (BACKEND, mail["backends"][0]),
         (BACKEND_TLS, mail["backends"][0]["tls"]),

@@ -254,6 +254,10 @@ def test_junkBehindAKnownKey(at: tuple[Any, Any], value: object) -> None:
     route: dict[str, Any] = {"client": "all", "pool": "web"}
     named["[[listener.routes]]"] = route
     listener["routes"] = [route]
+    certificate: dict[str, Any] = {"chain": "a.pem", "key": "a.key"}
+    named["[[listener.tls.certificates]]"] = certificate
+    tls: dict[str, Any] = {"certificates": [certificate]}
+    named["[listener.tls]"] = listener["tls"] = tls
     pool["backends"] = ["tcp:a:1", backend]
     named[table.header][key.name] = value
     line = verdict(document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,10 +34,13 @@ class Dropped:
     @ivar further: A port that any user may listen on.
     """
 
-    def __init__(self, directory: Path, backend: Backend, secure: bool = False) -> None:
+    def __init__(
+        self, directory: Path, backend: Backend, secure: bool = False, keys: str = ""
+    ) -> None:
         """
         @param secure: Whether TLS is spoken to the backend, with files that only root
             may read.
+        @param keys: Further lines for the listener; C{{closed}} is that directory.
         """
         directory.chmod(0o777)
         self.directory = directory
@@ -44,7 +48,10 @@ class Dropped:
         self.closed.mkdir(mode=0o700)
         self.config = directory / "lbproxy.toml"
         self.port, self.further = freePort(), freePort()
-        self.write(backend, tls=self.secrets() if secure else "")
+        issued = trustme.CA().issue_cert("localhost")
+        issued.private_key_and_cert_chain_pem.write_to_path(self.closed / "own.pem")
+        secrets = self.secrets() if secure else ""
+        self.write(backend, tls=secrets, keys=keys.format(closed=self.closed))
         arguments = ["--uid=nobody", "lbproxy", f"--config={self.config}"]
         self.daemon = Daemon(arguments, directory)
 
@@ -198,3 +205,29 @@ def test_secrets(serve: Callable[..., Backend]) -> None:
                 assert asks(client, b"hello") == b"hello"
             line = dropped.reload("Nothing is changed: ")
             assert line.endswith(" (privileges were dropped)")
+
+
+def test_keyInUse(serve: Callable[..., Backend]) -> None:
+    """
+    A reload does not need the key that the balancer has read before: clients are
+    served with it, by what else the new file says.
+    """
+    keys = """
+    [listener.tls]
+    certificates = [{{ chain = "{closed}/own.pem", key = "{closed}/own.pem" }}]
+    """
+    with TemporaryDirectory(prefix="lb") as name, ExitStack() as stack:
+        dropped = Dropped(Path(name), serve(echo), keys=keys)
+        stack.callback(dropped.daemon.stop, signal.SIGQUIT)
+        dropped.daemon.untilListening(1)
+        dropped.write(serve(names(b"other")), keys=keys.format(closed=dropped.closed))
+        dropped.reload("The configuration was loaded again")
+        assert "keeps the certificates it has: " in dropped.daemon.log
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with context.wrap_socket(dropped.daemon.connect()) as client:
+            assert readExactly(client, 5) == b"other"
+        moved = keys.format(closed=dropped.closed).replace("own.pem", "../own.pem")
+        dropped.write(serve(echo), keys=moved)
+        line = dropped.reload("Nothing is changed: ")
+        assert "own.pem" in line
