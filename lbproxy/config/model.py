@@ -212,8 +212,9 @@ class ListenerConfiguration:
 
     @property
     def asksHello(self) -> bool:
-        """Whether the TLS handshakes of its clients are looked at."""
-        return self.requireTls or any(each.asksHello for each in self.routes)
+        """Whether the TLS handshakes of its clients are looked at, and left to pass."""
+        asks = self.requireTls or any(each.asksHello for each in self.routes)
+        return asks and self.tls is None
 
 
 EJECTION = Table(

@@ -25,6 +25,7 @@ from ..streams.socketoptions import tune
 from ..streams.sockets import SocketReactor
 from ..streams.stream import Stream
 from ..streams.tlsclient import ClientTLS
+from ..streams.tlsdials import TLSDial
 from ..streams.transports import TransportStream
 from ..streams.witness import Witness
 from ..words.backend import Backend, Member
@@ -239,6 +240,13 @@ class Dialer:
             return SocketDial(owner, way.loop, way.where, way.local, keepalive)
         dial = Dial(owner, keepalive, header)
         try:
+            if type(way) is SecureWay and type(way.below) is SocketWay:
+                way.tls.prepare()
+                to, makes = way.below, way.tls.connection
+                local = to.local
+                return TLSDial(
+                    owner, to.loop, to.where, local, keepalive, makes, header
+                )
             stop = way(dial)
         except BaseException:
             # A plugin's endpoint may raise anything.

@@ -14,6 +14,7 @@ from twisted.internet.protocol import ServerFactory
 from ..interfaces import IConnectionObserver
 from ..streams.socketstreams import SocketStream
 from ..streams.stream import Stream
+from ..streams.tlsstreams import TLSStream
 from ..streams.transports import TransportStream
 from ..words.backend import Member
 from ..words.connection import Address, Connection, End
@@ -59,12 +60,7 @@ class ListenerFactory(ServerFactory):
         self._name = name
         self.policy = policy
         self.sessions = sessions
-        here = vars(self)
-        here.pop("takeSocket", None)
         self._secured = None if policy.tls is None else policy.tls.around(self._client)
-        if self._secured is not None:
-            # Twisted's TLS is around a protocol, not on a socket of our own.
-            here["takeSocket"] = None
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Make the protocol of a client that has just been accepted."""
@@ -91,9 +87,15 @@ class ListenerFactory(ServerFactory):
         policy = self.policy
         connection = Connection(next(_IDS), self._name, client, local, policy.seconds())
         session = Session(policy, connection, self.sessions)
-        stream = SocketStream(session, opened, loop)
-        loop.add(opened.fileno(), stream)
-        session.streamReady(stream)
+        tls = policy.tls
+        if tls is None or policy.openings is not None:
+            stream = SocketStream(session, opened, loop)
+            loop.add(opened.fileno(), stream)
+            session.streamReady(stream)
+        else:
+            secured = TLSStream(session, opened, loop, tls.server.connection(None))
+            loop.add(opened.fileno(), secured)
+            secured.begin()
 
 
 class Sessions:

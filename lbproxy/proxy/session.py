@@ -19,9 +19,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..streams.limits import Limit
+from ..streams.socketstreams import SocketStream
 from ..streams.stream import FINISHING, LOST, Mode, Stream
 from ..streams.tlsfacts import tlsFacts
 from ..streams.tlsserver import refusal
+from ..streams.tlsstreams import securedOver
 from ..streams.watch import Watch
 from ..words.backend import Backend, Member
 from ..words.connection import Connection, End
@@ -114,10 +116,11 @@ class Session:
 
     def streamShakes(self, stream: Stream) -> None:
         """The client is connected, and begins its TLS handshake."""
-        self.client = stream
-        self._owner.sessionBegun(self, stream)
-        if self.state is not NEW:
-            return  # An observer stopped the service.
+        if self.state is NEW:
+            self.client = stream
+            self._owner.sessionBegun(self, stream)
+            if self.state is not NEW:
+                return  # An observer stopped the service.
         self.state = SESSION[self.state][ARRIVING]
         options = self._policy.options
         self.watch.wait(self._policy.rows[ARRIVING], options.handshakeTimeout)
@@ -138,6 +141,9 @@ class Session:
             if self.state is ARRIVING and not self._shaken(stream):
                 return
             if policy.openings is not None and not self._isOpened(stream):
+                return
+            if policy.tls is not None and self.state is not ARRIVING:
+                self._secure(stream)
                 return
             self.state = SESSION[self.state][ROUTING]
             if policy.routes is not None:
@@ -167,6 +173,16 @@ class Session:
         stream.tellsHeld = state is not None
         return state is None
 
+    def _secure(self, stream: Stream) -> None:
+        """Begin the TLS handshake of a client whose PROXY header was read before."""
+        tls = self._policy.tls
+        assert tls is not None
+        assert isinstance(stream, SocketStream)
+        secured = securedOver(stream, self, tls.server.connection(None))
+        self.client = secured
+        self.watch.streams = (secured,)
+        secured.begin()
+
     def _shaken(self, stream: Stream) -> bool:
         """
         The TLS handshake is complete: record what it has agreed on.
@@ -183,6 +199,8 @@ class Session:
             return False
         self.connection.tls = tls = tlsFacts(secured)
         self.connection.serverName = tls.serverName
+        if tls.alpn:
+            self.connection.offeredProtocols = (tls.alpn.encode(),)
         return True
 
     def _leaveTurn(self) -> None:

@@ -82,7 +82,7 @@ def _table(**following: str) -> Mapping[State, Following]:
 
 SESSION = _table(
     NEW="header hello arriving routing closing over",
-    HEADER="hello routing closing over",
+    HEADER="hello arriving routing closing over",
     HELLO="routing closing over",
     ARRIVING="routing closing over",
     ROUTING="exchanging closing over",

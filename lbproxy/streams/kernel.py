@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import socket
 import struct
+import sys
 import termios
 
 _TCP_CLOSE = 7
@@ -28,6 +29,21 @@ def undeliveredTo(descriptor: int) -> int:
         return 0
     undelivered: int = _number(answer)[0]
     return undelivered
+
+
+def acknowledgedBy(connected: socket.SocketType) -> int:
+    """
+    How many bytes the peer's kernel has acknowledged so far on a TCP connection; 0
+    where that is not known.
+    """
+    length = _BYTES_ACKED + 8
+    try:
+        info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, length)
+    except (AttributeError, OSError):
+        return 0
+    if len(info) < length:
+        return 0
+    return int.from_bytes(info[_BYTES_ACKED:], sys.byteorder)
 
 
 def wasConnected(dialled: socket.SocketType) -> bool:

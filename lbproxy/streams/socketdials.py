@@ -95,11 +95,7 @@ class SocketDial:
         opened, owner = self._opened, self._owner
         assert opened is not None
         assert owner is not None
-        # What a connection that was reset has received can still be read, but not its
-        # error once that was asked for: so that is asked for only if there was none.
-        if events & ERR and not wasConnected(opened):
-            number = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            self._fail(getConnectError((number, os.strerror(number))))
+        if events & ERR and self._isRefused(opened):
             return
         self._opened = self._owner = None
         stream = SocketStream(None, opened, self._loop)
@@ -107,6 +103,19 @@ class SocketDial:
         if events & READABLE:
             stream.wasAnnounced(events)
         owner.dialled(stream)
+
+    def _isRefused(self, opened: socket.SocketType) -> bool:
+        """
+        Fail if it was not connected; else its peer is gone already.
+
+        What a connection that was reset has received can still be read, but not its
+        error once that was asked for: so that is asked for only if there was none.
+        """
+        if wasConnected(opened):
+            return False
+        number = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        self._fail(getConnectError((number, os.strerror(number))))
+        return True
 
     def socketTurn(self) -> None:
         """Nothing to do: it asks for none."""

@@ -93,6 +93,11 @@ class SocketStream(BufferedStream):
         else was: then it follows what a read does not fill its buffer with.
     """
 
+    # Whether its bytes are those of the socket.
+    isPlain = True
+    # The end of the stream counts as so many bytes that are not delivered.
+    endLength = 1
+
     # one for each end of each connection
     __slots__ = (
         "_announced",
@@ -185,7 +190,7 @@ class SocketStream(BufferedStream):
             self.readable = True
         if events & _TO_THE_END:
             self.toTheEnd = self._announced = True
-            self.endFollows = not (events & UNCERTAIN or self.readsAll)
+            self.endFollows = self.isPlain and not (events & UNCERTAIN or self.readsAll)
         if (self.unsent or self.pipe is not None) and events & _WRITABLE:
             self._flush()
         if self.paused or self.readEnded:
@@ -287,8 +292,8 @@ class SocketStream(BufferedStream):
                 self.readable = False
                 self.toTheEnd = self.readsAll
                 return
-            except OSError:
-                self.fail(ConnectionLost())
+            except OSError as error:
+                self.readFailed(error)
                 return
             if not data:
                 self.endFound()
@@ -312,8 +317,8 @@ class SocketStream(BufferedStream):
                 self.readable = False
                 self.toTheEnd = self.readsAll
                 return
-            except OSError:
-                self.fail(ConnectionLost())
+            except OSError as error:
+                self.readFailed(error)
                 return
             if not got:
                 self.endFound()
@@ -338,7 +343,7 @@ class SocketStream(BufferedStream):
     def endFound(self) -> None:
         """A read has found the end of the peer's stream."""
         if self._dead:
-            self.fail(ConnectionLost())
+            self._lose(Failure(ConnectionLost()))
             return
         self.readEnded = True
         if self.mode is OPEN:
@@ -358,7 +363,7 @@ class SocketStream(BufferedStream):
             if self.mode is OPEN:
                 self.endFound()
         else:
-            self.fail(ConnectionLost())
+            self._lose(Failure(ConnectionLost()))
 
     def _unreadEnd(self) -> bool:
         """Read all that is left, and return whether the end of the stream follows."""
@@ -457,7 +462,7 @@ class SocketStream(BufferedStream):
         """Undo L{registerProducer}."""
         self._fed = False
         producer, self._producer = self._producer, None
-        if type(producer) is SocketStream:
+        if isinstance(producer, SocketStream):
             producer._direct = None
 
     def flowTo(self, sink: Stream) -> None:
@@ -465,11 +470,12 @@ class SocketStream(BufferedStream):
         As L{Stream<lbproxy.streams.stream.Stream.flowTo>} has it.  If the sink is such
         a stream too, what is read is moved to it directly.
         """
-        if self._held or type(sink) is not SocketStream or sink.mode is not OPEN:
+        isDirect = isinstance(sink, SocketStream) and sink.mode is OPEN
+        if self._held or not isDirect:
             self.flow(sink.write)
         else:
             self._receive = sink.write
-        if type(sink) is SocketStream and sink._producer is self:
+        if isinstance(sink, SocketStream) and sink._producer is self:
             self._direct = sink
             if self.readable and not (self.paused or self.readEnded):
                 self.loop.next(self)
@@ -540,20 +546,24 @@ class SocketStream(BufferedStream):
         elif self.mode is OPEN:
             if self.readEnded and not self.unsent and self.pipe is None:
                 assert self.opened is not None
-                # The end of the stream, if it was sent, counts as a byte.
-                if undeliveredTo(self.opened.fileno()) <= self.writeClosed:
+                end = self.writeClosed * self.endLength
+                if undeliveredTo(self.opened.fileno()) <= end:
                     self._release(_DONE)
                     return True
-            self._close(FINISHING, closer)
-            if self.paused:
-                self.resumeProducing()
-            elif self.readable and not self.readEnded:
-                self.loop.goOn(self)
-            if not self.endAsked:
-                self.end()
-            elif self.readEnded and self.writeClosed:
-                self.closeIfThrough()
+            self._linger(closer)
         return False
+
+    def _linger(self, closer: Closer) -> None:
+        """Begin to close: deliver what is left, and discard what still comes."""
+        self._close(FINISHING, closer)
+        if self.paused:
+            self.resumeProducing()
+        elif self.readable and not self.readEnded:
+            self.loop.goOn(self)
+        if not self.endAsked:
+            self.end()
+        elif self.readEnded and self.writeClosed:
+            self.closeIfThrough()
 
     def closeIfThrough(self) -> bool:
         """As L{Stream<lbproxy.streams.stream.Stream.closeIfThrough>} has it."""
@@ -593,9 +603,9 @@ class SocketStream(BufferedStream):
         self._direct = None
         super()._close(mode, closer)
 
-    def fail(self, error: Exception) -> None:
+    def readFailed(self, error: OSError) -> None:
         """A read has failed: be lost."""
-        self._lose(Failure(error))
+        self._lose(Failure(ConnectionLost()))
 
     def _shut(self, reset: bool) -> None:
         opened, self.opened = self.opened, None
@@ -609,6 +619,17 @@ class SocketStream(BufferedStream):
         if self.pipe is not None:
             self._giveBack()
         self.loop.close(opened, self)
+
+    def leave(self) -> bytes:
+        """
+        Become lost, but leave the socket open, for another stream.
+
+        @return: What it holds.
+        """
+        held = bytes(self._held)
+        self.opened = None
+        self._release(_DONE)
+        return held
 
     def _lose(self, reason: Failure) -> None:
         """Become lost: release all that is held, and call the owner."""

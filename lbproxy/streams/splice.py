@@ -13,8 +13,6 @@ import os
 import socket
 from typing import TYPE_CHECKING, Protocol
 
-from twisted.internet.error import ConnectionLost
-
 from .pipes import Pipe
 from .socketkinds import LEAST_READ, TURN_BYTES
 
@@ -47,6 +45,7 @@ class End(Protocol):
     toTheEnd: bool
     endFollows: bool
     readsAll: bool
+    isPlain: bool
     deaf: bool
     received: int
     accepted: int
@@ -58,7 +57,7 @@ class End(Protocol):
     def endFound(self) -> None:
         """A read has found the end of the peer's stream."""
 
-    def fail(self, error: Exception) -> None:
+    def readFailed(self, error: OSError) -> None:
         """A read has failed."""
 
     def sendFailed(self, error: OSError) -> None:
@@ -92,8 +91,8 @@ def pump(source: End, sink: End) -> None:
             source.toTheEnd = source.readsAll
             source.fullReads = 0
             return
-        except OSError:
-            source.fail(ConnectionLost())
+        except OSError as error:
+            source.readFailed(error)
             return
         if not got:
             source.endFound()
@@ -134,6 +133,8 @@ def pump(source: End, sink: End) -> None:
 def _isSpliced(source: End, sink: End) -> bool:
     """Go on by way of a pipe, if there is one."""
     source.fullReads = 0
+    if not (source.isPlain and sink.isPlain):
+        return False
     pipe = source.loop.pipes.take()
     if pipe is None:
         return False
@@ -168,8 +169,8 @@ def _splice(source: End, sink: End, pipe: Pipe) -> None:
                 source.readable = False
                 source.toTheEnd = source.readsAll
                 return
-            except OSError:
-                source.fail(ConnectionLost())
+            except OSError as error:
+                source.readFailed(error)
                 return
             if not got:
                 source.endFound()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from journeys import Certificates, SocketPeer, TLSPeer, descriptors
+from OpenSSL import SSL
 from twisted.internet import reactor
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.interfaces import ITransport
@@ -20,8 +21,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lbproxy.streams.kinds import undelivered
+from lbproxy.streams.socketloop import SocketLoop
 from lbproxy.streams.sockets import SocketReactor
+from lbproxy.streams.socketstreams import SocketStream
 from lbproxy.streams.stream import Facts, Mode
+from lbproxy.streams.tlsstreams import TLSStream
 from lbproxy.streams.transports import TransportStream
 from lbproxy.testing import MemoryNetwork, MemoryTransport
 
@@ -474,6 +478,89 @@ class LeanPlugin(Plugin):
     reactorOf = SocketReactor
 
 
+class Direct(SocketBench):
+    """A socket without a transport, as clients of a listener have."""
+
+    reactorOf = SocketReactor
+    facts = Memory.facts
+
+    async def connect(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            far = self._socket()
+            far.connect(listening.getsockname())
+            accepted, _ = listening.accept()
+        self.near = socket.SocketType(
+            accepted.family, accepted.type, accepted.proto, accepted.detach()
+        )
+        loop = self.reactor.loop
+        self.stream = stream = self.made(loop)
+        loop.add(self.near.fileno(), stream)
+        self.far = self._farEnd(far)
+        self.begin(stream)
+
+    def made(self, loop: SocketLoop) -> SocketStream:
+        return SocketStream(self.owner, self.near, loop)
+
+    def begin(self, stream: Any) -> None:
+        self.owner.streamReady(stream)
+
+    async def open(self) -> None:
+        await super().open()
+        self.transport = self.near  # There is none; this may not be kept either.
+
+
+class DirectTLSServer(Direct):
+    """The same, speaking TLS 1.3."""
+
+    version = SSL.TLS1_3_VERSION
+
+    def made(self, loop: SocketLoop) -> SocketStream:
+        context = SSL.Context(SSL.TLS_METHOD)
+        context.set_max_proto_version(self.version)
+        connection = SSL.Connection(self.filled(context), None)
+        self.takeSide(connection)
+        return TLSStream(self.owner, self.near, loop, connection)
+
+    def filled(self, context: SSL.Context) -> SSL.Context:
+        where = self._certificates.directory
+        context.use_certificate_file(f"{where}/cert.pem")
+        context.use_privatekey_file(f"{where}/key.pem")
+        return context
+
+    def takeSide(self, connection: SSL.Connection) -> None:
+        connection.set_accept_state()
+
+    def begin(self, stream: Any) -> None:
+        stream.begin()
+
+    def _farEnd(self, sock: socket.socket) -> SocketFar:
+        context = self._certificates.client
+        return SecureFar(sock, context, server_hostname="127.0.0.1")
+
+
+class DirectTLSClient(DirectTLSServer):
+    def filled(self, context: SSL.Context) -> SSL.Context:
+        context.load_verify_locations(f"{self._certificates.directory}/roots/ca.pem")
+        context.set_verify(SSL.VERIFY_PEER)
+        return context
+
+    def takeSide(self, connection: SSL.Connection) -> None:
+        connection.set_connect_state()
+
+    def _farEnd(self, sock: socket.socket) -> SocketFar:
+        return SecureFar(sock, self._certificates.server, server_side=True)
+
+
+class DirectTLS12Server(DirectTLSServer):
+    """The same, speaking TLS 1.2."""
+
+    version = SSL.TLS1_2_VERSION
+
+
+class DirectTLS12Client(DirectTLSClient):
+    version = SSL.TLS1_2_VERSION
+
+
 EVERY: dict[str, Callable[[Certificates], Bench]] = {
     "memory": Memory,
     "tcp-server": TCPServer,
@@ -491,5 +578,11 @@ EVERY: dict[str, Callable[[Certificates], Bench]] = {
     "lean-unix-client": LeanUNIXClient,
     "lean-tls-client": LeanTLSClient,
     "lean-plugin": LeanPlugin,
+    "direct-tcp": Direct,
+    "direct-tls-server": DirectTLSServer,
+    "direct-tls-client": DirectTLSClient,
+    "direct-tls1.2-server": DirectTLS12Server,
+    "direct-tls1.2-client": DirectTLS12Client,
 }
 SECURE = ["tls-server", "tls-client", "lean-tls-client"]
+SECURE += [kind for kind in EVERY if kind.startswith("direct-tls")]

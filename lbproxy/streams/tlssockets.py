@@ -1,0 +1,273 @@
+"""
+A socket that speaks TLS, with the methods of a plain one that streams call.
+
+OpenSSL reads and writes memory, and not the socket itself: once a write of its own has
+failed, it reads nothing any more, although a peer may have answered before it closed.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+from OpenSSL import SSL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_RECORD = 16384
+"""Bytes of plaintext in the largest record (RFC 8446, 5.1)."""
+
+_WIRE = _RECORD + 2048 + 5
+"""
+Bytes of the largest record itself (RFC 5246, 6.2.3).  No more is given to OpenSSL at a
+time: the memory that it reads from, and writes to, never shrinks.
+"""
+
+_AT_ONCE = 65536
+"""Bytes of ciphertext to read at once."""
+
+_FLAGS: int = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+
+_LATER = frozenset({errno.EAGAIN, errno.ENOBUFS})
+
+_ciphertext = memoryview(bytearray(_AT_ONCE))
+
+
+class CutOffError(ConnectionResetError):
+    """The peer has closed without the close_notify that ends TLS."""
+
+
+class BrokenTLSError(ConnectionError):
+    """
+    What the peer sends is no TLS, or an alert.
+
+    @ivar why: OpenSSL's own error.
+    """
+
+    def __init__(self, why: SSL.Error) -> None:
+        super().__init__(errno.EPROTO, "TLS")
+        self.why = why
+
+
+class TLSSocket:
+    """
+    A connected socket, and the state of TLS on it.
+
+    Its methods raise what those of a plain socket raise: L{BlockingIOError} for what
+    cannot be done now, another L{OSError} for what failed.
+
+    @ivar connection: The state of TLS.
+    @ivar raw: The socket.
+    @ivar family: Of the socket.
+    @ivar out: Ciphertext that the kernel has not taken.
+    """
+
+    __slots__ = ("_error", "_isFed", "_more", "connection", "family", "out", "raw")
+
+    def __init__(
+        self,
+        raw: socket.SocketType,
+        connection: SSL.Connection,
+        more: Callable[[], object],
+    ) -> None:
+        """
+        @param connection: On no socket.  It has a side to play, and has not begun.
+        @param more: Called when a read has found, behind what it returns, the end of
+            the stream or an error: the next one returns or raises that.
+        """
+        self.raw = raw
+        self.connection = connection
+        self.family = raw.family
+        self.out = b""
+        # Whether OpenSSL was given something that it may not have decrypted.
+        self._isFed = False
+        self._more = more
+        self._error: OSError | None = None
+
+    # The handshake.
+
+    def shake(self) -> bool:
+        """
+        Go on with the handshake.
+
+        @return: Whether it is done.
+        @raise SSL.Error: If it fails.
+        @raise OSError: If the socket fails.
+        """
+        while True:
+            isDone = self._shakeOnce()
+            self.flush()
+            if isDone:
+                # The first bytes may have come with the last ones of the handshake.
+                self._isFed = True
+                return True
+            try:
+                length = self.raw.recv_into(_ciphertext, _WIRE, _FLAGS)
+            except BlockingIOError:
+                return False
+            if not length:
+                raise CutOffError(errno.ECONNRESET, "closed during the handshake")
+            self.connection.bio_write(_ciphertext[:length])
+
+    def _shakeOnce(self) -> bool:
+        try:
+            self.connection.do_handshake()
+        except SSL.WantReadError:
+            return False
+        finally:
+            self._takeOut()
+        return True
+
+    # Reading.
+
+    def recv_into(self, buffer: memoryview, length: int, flags: int = 0) -> int:
+        """
+        Read what there is.
+
+        @param length: Most bytes to read.  Less is returned only if the socket has no
+            more, unless C{more} was called.
+        @param flags: Of no effect.
+        @return: How many bytes were read; 0 for the end of the stream.
+        """
+        got = 0
+        try:
+            if self._error is not None:
+                raise self._error
+            if self._isFed:
+                got = self._decrypt(buffer, 0, length)
+            while got < length:
+                most = min(_AT_ONCE, length - got + _WIRE - _RECORD)
+                read = self.raw.recv_into(_ciphertext, most, _FLAGS)
+                if not read:
+                    raise CutOffError(errno.ECONNRESET, "no close_notify")
+                for at in range(0, read, _WIRE):
+                    self.connection.bio_write(_ciphertext[at : min(at + _WIRE, read)])
+                    got = self._decrypt(buffer, got, length)
+                if read < most:
+                    break
+        except BlockingIOError:
+            if not got:
+                raise
+        except SSL.ZeroReturnError:
+            return 0
+        except OSError as error:
+            self._error = error
+            if not got:
+                raise
+            self._more()
+        if not got:
+            raise BlockingIOError(errno.EAGAIN, "a part of a record")
+        return got
+
+    def _decrypt(self, buffer: memoryview, got: int, length: int) -> int:
+        """
+        Decrypt what OpenSSL was given.
+
+        @param got: How many bytes there are in C{buffer}.
+        @return: How many there are afterwards.
+        """
+        receive, self._isFed = self.connection.recv_into, True
+        try:
+            while got < length:
+                got += receive(buffer[got:length], _RECORD)
+        except SSL.WantReadError:
+            self._isFed = False
+        except SSL.ZeroReturnError:
+            if not got:
+                raise
+            self._more()  # It is found again.
+        except SSL.Error as error:
+            self._takeOut()  # The alert that tells the peer.
+            self._error = BrokenTLSError(error)
+            if not got:
+                raise self._error from None
+            self._more()
+        return got
+
+    def recv(self, length: int, flags: int = 0) -> bytes:
+        """As L{recv_into}, but return the bytes."""
+        buffer = memoryview(bytearray(length))
+        return bytes(buffer[: self.recv_into(buffer, length)])
+
+    # Writing.
+
+    def send(self, data: bytes | memoryview, flags: int = 0) -> int:
+        """
+        Encrypt and send some bytes.
+
+        @return: How many were taken; some of them may be in L{out}.
+        @raise BlockingIOError: If the kernel has not taken yet what was sent before.
+        """
+        if self.out:
+            self.flush()
+            if self.out:
+                raise BlockingIOError(errno.EAGAIN, "not taken yet")
+        sent, view = 0, memoryview(data)
+        connection, pieces = self.connection, []
+        try:
+            while sent < len(view):
+                sent += connection.send(view[sent : sent + _RECORD])
+                pieces.append(connection.bio_read(_WIRE))
+        except SSL.Error as error:
+            raise BrokenTLSError(error) from None
+        self.out = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.flush()
+        return sent
+
+    def flush(self) -> None:
+        """
+        Send as much of L{out} as the kernel takes.
+
+        @raise OSError: If that fails; then there is nothing to be sent any more.
+        """
+        if self.out:
+            try:
+                sent = self.raw.send(self.out, _FLAGS)
+            except OSError as error:
+                if error.errno not in _LATER:
+                    self.out = b""
+                    raise
+                sent = 0
+            self.out = self.out[sent:]
+
+    def shutdown(self, how: int) -> None:
+        """
+        Send a close_notify.
+
+        @raise OSError: If that fails.
+        """
+        try:
+            self.connection.shutdown()
+        except SSL.Error as error:
+            raise BrokenTLSError(error) from None
+        finally:
+            self._takeOut()
+        self.flush()
+
+    def _takeOut(self) -> None:
+        """Take what OpenSSL has to say."""
+        try:
+            while True:
+                self.out += self.connection.bio_read(_WIRE)
+        except SSL.WantReadError:
+            pass
+
+    # What is only the socket's.
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self.raw.fileno()
+
+    def setsockopt(self, level: int, name: int, value: int | bytes) -> None:
+        """Set an option."""
+        self.raw.setsockopt(level, name, value)
+
+    def getsockopt(self, level: int, name: int, length: int) -> bytes:
+        """Get an option."""
+        return self.raw.getsockopt(level, name, length)
+
+    def close(self) -> None:
+        """Close it, without a close_notify."""
+        self.raw.close()
