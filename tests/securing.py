@@ -142,11 +142,20 @@ def shake(
     session: ssl.SSLSession | None = None,
 ) -> Shaken:
     """A handshake in memory of one of Python's clients with a server."""
+    return shakeWith(server.connection(None), context, name, session)
+
+
+def shakeWith(
+    connection: ServerConnection,
+    context: ssl.SSLContext,
+    name: str | None,
+    session: ssl.SSLSession | None = None,
+) -> Shaken:
+    """A handshake with a connection that a server has made."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     if name is None:
         context.check_hostname = False
     client = context.wrap_bio(incoming, outgoing, server_hostname=name, session=session)
-    connection = server.connection(None)
     error: SSL.Error | None = None
     done = False
     for _ in range(5):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from securing import Files, shake
+from securing import Files, shake, shakeWith
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, LogLevel, formatEvent
 
@@ -57,13 +57,14 @@ def test_replaced(files: Files, logged: list[LogEvent]) -> None:
     made = files.issue("a.example")
     web = Listener(made)
     begun = web.running.termination.server.connection(None)
-    old = begun.get_context()
+    client = files.client()
+    client.check_hostname = False
     files.issue("b.example", to="a.example")
     web.look()
     assert web.names(files) == ["a.example"]  # One of them may be half written.
     web.look()
     assert web.names(files) == ["b.example"]
-    assert begun.get_context() is old
+    assert shakeWith(begun, client, "b.example").names == ["a.example"]
     (line,) = lines(logged)
     assert line.startswith(
         f"Listener web has read its certificates anew: {made.chain} (until "

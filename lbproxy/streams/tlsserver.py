@@ -22,11 +22,18 @@ class ServerConnection(SSL.Connection):
     """
     The server's end of one TLS connection.
 
+    @ivar contexts: What it chooses the certificate from.
     @ivar refused: Why lbproxy itself has refused the client, in a few words; empty
         otherwise.
     """
 
     refused = ""
+
+    def __init__(self, contexts: Contexts, opened: SocketType | None) -> None:
+        # OpenSSL does not keep alive what pyOpenSSL has given it to call.
+        self.contexts = contexts
+        # Only the descriptor is asked of the socket.
+        super().__init__(contexts.default, opened)  # type: ignore[arg-type]
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -62,8 +69,7 @@ class ServerTLS:
         @param opened: The client's socket, which does not block; L{None} for a
             connection over memory.
         """
-        # Only the descriptor is asked of it.
-        made = ServerConnection(self.contexts.default, opened)  # type: ignore[arg-type]
+        made = ServerConnection(self.contexts, opened)
         made.set_accept_state()
         return made
 
@@ -74,13 +80,10 @@ class ServerTLS:
     def _named(self, connection: SSL.Connection) -> None:
         """Switch to the certificates for the name that the client asks for."""
         try:
-            asked = connection.get_servername()
-            name = nameOf(asked)
-            contexts = self.contexts
+            assert isinstance(connection, ServerConnection)
+            name, contexts = nameOf(connection.get_servername()), connection.contexts
             context = contexts.contextOf(name) or contexts.rejecting
-            if isinstance(context, Rejecting) and isinstance(
-                connection, ServerConnection
-            ):
+            if isinstance(context, Rejecting):
                 connection.refused = f"unknown name {name}" if name else "no name"
             if context is not connection.get_context():
                 connection.set_context(context)

@@ -15,7 +15,9 @@ from lbproxy.config.whole import configurationFromMapping
 from lbproxy.plugins.choice import PickerChoice
 from lbproxy.proxy.dialer import DialOptions
 from lbproxy.proxy.policy import SessionOptions
+from lbproxy.streams.certificates import CertificateFiles
 from lbproxy.streams.limits import Limits
+from lbproxy.streams.tlsoptions import ServerTLSOptions
 from lbproxy.words.backend import Backend
 from lbproxy.words.place import ConfigurationError
 
@@ -75,6 +77,12 @@ def test_everyKeyCanBeWritten() -> None:
                     "stall-timeout": "8s",
                     "backlog": 9,
                     "keepalive": "10s",
+                    "tls": {
+                        "certificates": [{"chain": "a.pem", "key": "a.key"}],
+                        "alpn": ["h2"],
+                        "handshake-timeout": "11s",
+                        "max-handshakes": 12,
+                    },
                 }
             ],
             "pool": {
@@ -106,7 +114,12 @@ def test_everyKeyCanBeWritten() -> None:
     assert (web.name, web.pool) == ("web", "b")
     assert (web.router, web.backlog) == ("python:shop.choose", 9)
     limits = Limits(5.0, 6.0, 7.0, 8.0, 3.0)
-    assert web.session == SessionOptions(1.0, 2.0, 5.0, 5.0, 10.0, 10.0, False, limits)
+    assert web.session == SessionOptions(1.0, 2.0, 5.0, 5.0, 11.0, 10.0, False, limits)
+    assert web.tls == ServerTLSOptions(
+        certificates=(CertificateFiles("a.pem", "a.key"),),
+        alpn=("h2",),
+        maxHandshakes=12,
+    )
     _, pool = configuration.pools
     assert pool.name == "b"
     assert pool.picker == PickerChoice("hash", {"key": "client"})

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,12 @@ from pathlib import Path
 import pytest
 import trustme
 from configured import configured
+from OpenSSL import SSL
 from securing import Files
+
+from lbproxy.streams.tlsfacts import tlsFacts
+from lbproxy.streams.tlsoptions import ServerTLSOptions
+from lbproxy.streams.tlsserver import ServerTLS
 
 from .conftest import StartWith
 from .daemon import LOOPBACK, PATIENCE, Daemon, eventually, freePort, run
@@ -190,6 +196,37 @@ def test_alpn(startWith: StartWith, web: Callable[..., Web], files: Files) -> No
     said = s_client(daemon, files, "-alpn", "h2")
     assert "No ALPN negotiated" in said
     assert "web /page" in said
+
+
+def test_onASocket(files: Files) -> None:
+    """The handshake may go over a socket itself, which does not block."""
+    made = ServerTLSOptions(certificates=(files.issue("localhost"),), alpn=("smtp",))
+    here, there = socket.socketpair()
+    here.setblocking(False)
+    there.settimeout(PATIENCE)
+    context = files.client(alpn=("smtp",))
+    with ThreadPoolExecutor(1) as pool, here, there:
+        client = pool.submit(context.wrap_socket, there, server_hostname="localhost")
+        connection = ServerTLS(made).connection(here)
+
+        def shaken() -> bool:
+            with suppress(SSL.WantReadError):
+                connection.do_handshake()
+                return True
+            return False
+
+        eventually(shaken)
+        with client.result(PATIENCE) as connected:
+            assert connected.selected_alpn_protocol() == "smtp"
+            assert tlsFacts(connection).alpn == "smtp"
+            connected.sendall(b"hello")
+            assert eventually(lambda: _received(connection)) == b"hello"
+
+
+def _received(connection: SSL.Connection) -> bytes:
+    with suppress(SSL.WantReadError):
+        return connection.recv(100)
+    return b""
 
 
 @pytest.mark.parametrize("version", ["tls1_2", "tls1_3"])
