@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -25,13 +26,15 @@ from lbproxy.streams.tlsserver import ServerTLS
 
 from .conftest import StartWith
 from .daemon import LOOPBACK, PATIENCE, Daemon, eventually, freePort, run
-from .peers import Backend, Web, asks, drain, echo, readExactly
+from .peers import Backend, Web, asks, drain, echo, names, readExactly
 
 LISTENER_TLS = """
 [listener.tls]
 certificates = [{certificates}]
 {more}
 """
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 
 @pytest.fixture
@@ -277,6 +280,46 @@ def test_clientCertificates(
     refused = curl(daemon, files, "--cert", stranger.chain, "--key", stranger.key)
     assert "web /page" not in refused
     failed(daemon, "the client's certificate: unknown ca")
+
+
+def test_routedByCertificate(
+    startWith: StartWith, serve: Callable[..., Backend], files: Files
+) -> None:
+    """A router sees what the handshake has agreed on: the example of the docs."""
+    accounts, shop = serve(names(b"accounts")), serve(names(b"shop"))
+    required = f'client-certificate = "required"\nclient-ca = "{files.root}"'
+    daemon = startWith(
+        shop,
+        listener='router = "python:certified.choose"\n' + tls(files, more=required),
+        pool=f"[pool.accounts]\nbackends = ['{accounts.connect}']",
+        environment={**os.environ, "PYTHONPATH": str(EXAMPLES)},
+    )
+    for service, answer in (
+        ("billing", b"accounts"),
+        ("shop", b"shop"),
+        ("other", b""),
+    ):
+        context = files.client(files.issue(f"{service}.services.example.com"))
+        with context.wrap_socket(
+            daemon.connect(), server_hostname="localhost"
+        ) as client:
+            assert readExactly(client, len(answer) or 1) == answer
+    assert daemon.records(3)[-1].end == "refused-by-router"
+
+
+def test_noRenegotiation(
+    startWith: StartWith, serve: Callable[..., Backend], files: Files
+) -> None:
+    """A client that asks for another handshake gets none, and costs nothing more."""
+    daemon = startWith(serve(echo), listener=tls(files))
+    said = ran(
+        "openssl",
+        *("s_client", "-connect", f"127.0.0.1:{daemon.port}", "-CAfile", files.root),
+        "-tls1_2",
+        said="R\n",
+    )
+    assert "RENEGOTIATING" in said
+    assert "no renegotiation" in said
 
 
 def test_plainClients(
