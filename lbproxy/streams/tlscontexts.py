@@ -67,8 +67,10 @@ class Trust:
 
 def overdueWords(due: datetime) -> str:
     """What it means that a newer revocation list has not come, for a line."""
-    day = f"{due:%Y-%m-%d}"
-    return f"a newer one was due on {day}; until it comes no client is accepted"
+    return (
+        f"a newer one was due on {due:%Y-%m-%d}; until it comes no certificate of its "
+        "authority is accepted"
+    )
 
 
 @frozen(eq=False)
@@ -197,7 +199,8 @@ def _context(
             ("ciphers",), options.ciphers, "OpenSSL knows no such cipher of TLS 1.2"
         ) from None
     for each in certificates:
-        _useCertificate(context, each)
+        at = options.certificates.index(each.files)
+        _useCertificate(context, each, ("certificates", at, "chain"))
     _askForCertificate(context, options, trust, callbacks)
     if options.alpn:
         context.set_alpn_select_callback(_chooser(options.alpn))
@@ -205,7 +208,9 @@ def _context(
     return context
 
 
-def _useCertificate(context: SSL.Context, certificate: Certificate) -> None:
+def _useCertificate(
+    context: SSL.Context, certificate: Certificate, keys: tuple[str | int, ...]
+) -> None:
     files = certificate.files
     try:
         # Each certificate has a chain of its own; for that the file is read again.
@@ -213,10 +218,9 @@ def _useCertificate(context: SSL.Context, certificate: Certificate) -> None:
         context.use_privatekey(certificate.key)
         context.check_privatekey()
     except SSL.Error as error:
-        at = ("certificates",)
         said = error.args[0][-1][-1] if error.args and error.args[0] else "it changes"
         reason = f"OpenSSL does not take the certificate: {said}"
-        raise TLSRefused(at, files.chain, reason) from None
+        raise TLSRefused(keys, files.chain, reason) from None
 
 
 def _askForCertificate(

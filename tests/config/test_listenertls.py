@@ -164,7 +164,7 @@ def test_warnsOfOldRevocations(files: Files) -> None:
     assert line.startswith('lb.toml: listener.web.tls.client-crl = "')
     assert line.endswith(
         f": a newer one was due on {NOW + timedelta(days=1):%Y-%m-%d}; until it comes "
-        "no client is accepted"
+        "no certificate of its authority is accepted"
     )
 
 

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import trustme
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
-    load_pem_private_key,
+    NoEncryption,
+    PrivateFormat,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ from securing import RSA, Files, said, shake
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface.verify import verifyObject
 
-from lbproxy.streams.certificates import CertificateFiles
+from lbproxy.streams.certificates import CertificateFiles, TLSRefused
 from lbproxy.streams.tlsoptions import ServerTLSOptions
 from lbproxy.streams.tlsserver import ServerTLS
 
@@ -89,6 +91,17 @@ def test_commonNameWithoutOthers(files: Files) -> None:
     assert files.issue("x.example", common="y.example").chain
     server = serving(files.issue("x.example", common="y.example"))
     assert server.contexts.contextOf("y.example") is None
+
+
+def test_weakKey(files: Files) -> None:
+    """A key that OpenSSL finds too weak is refused in one line that names the file."""
+    good, weak = files.issue("a.example"), _withoutNames(files, "old.example", 1024)
+    with pytest.raises(TLSRefused) as raised:
+        serving(good, weak)
+    assert str(raised.value) == (
+        f"{weak.chain}: OpenSSL does not take the certificate: ee key too small"
+    )
+    assert raised.value.keys == ("certificates", 1, "chain")
 
 
 def test_bothKindsOfKeys(files: Files) -> None:
@@ -342,10 +355,12 @@ def test_clientDistrusts(files: Files) -> None:
     assert shake(server, stranger).words == "the client says: unknown ca"
 
 
-def _withoutNames(files: Files, common: str) -> CertificateFiles:
+def _withoutNames(files: Files, common: str, bits: int = 2048) -> CertificateFiles:
     """A certificate without a subjectAltName."""
     made = files.issue("old.example")
-    key: Any = load_pem_private_key(Path(made.key).read_bytes(), None)
+    key = generate_private_key(65537, bits)
+    how = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    Path(made.key).write_bytes(key.private_bytes(*how))
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common)])
     now = datetime.now(UTC)
     certificate = (
