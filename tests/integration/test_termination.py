@@ -357,7 +357,7 @@ def test_halfOpenHandshakes(
     those are gone when their time is up.
     """
     daemon = startWith(
-        serve(echo), listener=tls(files, more='handshake-timeout = "2s"')
+        serve(echo), listener=tls(files, more='handshake-timeout = "4s"')
     )
     with ExitStack() as stack:
         slow = [stack.enter_context(daemon.connect()) for _ in range(200)]
@@ -397,9 +397,9 @@ def test_turnsComeBack(
     startWith: StartWith, serve: Callable[..., Backend], files: Files
 ) -> None:
     """A client that says nothing has its turn until its time is up, and no longer."""
-    more = 'max-handshakes = 1\nhandshake-timeout = "1s"'
+    more = 'max-handshakes = 1\nhandshake-timeout = "2s"'
     daemon = startWith(serve(echo), listener=tls(files, more=more))
-    for _ in range(3):
+    for _ in range(2):
         with daemon.connect() as silent:
             silent.sendall(b"\x16")
             with suppress(ConnectionResetError):
