@@ -20,14 +20,18 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from lbproxy.proxy.attempts import SecureWay
+from lbproxy.streams.clientcontexts import ClientContexts
 from lbproxy.streams.kinds import undelivered
 from lbproxy.streams.socketloop import SocketLoop
 from lbproxy.streams.sockets import SocketReactor
 from lbproxy.streams.socketstreams import SocketStream
 from lbproxy.streams.stream import Facts, Mode
+from lbproxy.streams.tlsclient import ClientTLS
 from lbproxy.streams.tlsstreams import TLSStream
 from lbproxy.streams.transports import TransportStream
 from lbproxy.testing import MemoryNetwork, MemoryTransport
+from lbproxy.words.tlsoptions import TLSOptions
 
 from .bench import Bench, Far
 
@@ -399,6 +403,19 @@ class TLSClient(SocketBench):
         return SecureFar(sock, self._certificates.server, server_side=True)
 
 
+class TLSWay(TLSClient):
+    """The way to a backend that has the table C{tls}."""
+
+    async def connect(self) -> None:
+        ca = str(self._certificates.directory / "roots" / "ca.pem")
+        tls = ClientTLS(ClientContexts(), TLSOptions(ca=ca), "127.0.0.1")
+        await self._dial(
+            lambda factory, where: SecureWay(
+                self.reactor, lambda below: self.reactor.connectTCP(*where, below), tls
+            )(factory)
+        )
+
+
 @implementer(ITransport)
 class OnlyTransport:
     """A plugin's transport, with what every transport has and nothing else."""
@@ -471,6 +488,10 @@ class LeanUNIXClient(UNIXClient):
 class LeanTLSClient(TLSClient):
     """Twisted's TLS, over one."""
 
+    reactorOf = SocketReactor
+
+
+class LeanTLSWay(TLSWay):
     reactorOf = SocketReactor
 
 
@@ -570,6 +591,7 @@ EVERY: dict[str, Callable[[Certificates], Bench]] = {
     "unix-client": UNIXClient,
     "tls-server": TLSServer,
     "tls-client": TLSClient,
+    "tls-way": TLSWay,
     "plugin": Plugin,
     "lean-tcp-server": LeanTCPServer,
     "lean-tcp-client": LeanTCPClient,
@@ -577,6 +599,7 @@ EVERY: dict[str, Callable[[Certificates], Bench]] = {
     "lean-unix-server": LeanUNIXServer,
     "lean-unix-client": LeanUNIXClient,
     "lean-tls-client": LeanTLSClient,
+    "lean-tls-way": LeanTLSWay,
     "lean-plugin": LeanPlugin,
     "direct-tcp": Direct,
     "direct-tls-server": DirectTLSServer,
@@ -584,5 +607,4 @@ EVERY: dict[str, Callable[[Certificates], Bench]] = {
     "direct-tls1.2-server": DirectTLS12Server,
     "direct-tls1.2-client": DirectTLS12Client,
 }
-SECURE = ["tls-server", "tls-client", "lean-tls-client"]
-SECURE += [kind for kind in EVERY if kind.startswith("direct-tls")]
+SECURE = [name for name in EVERY if "tls" in name]

@@ -35,7 +35,7 @@ from lbproxy.words.connection import Address
 
 NO_TLV = ProxyProtocolTLV()
 PATHS = ASCII.filter(lambda path: "\0" not in path and path[:1] != "@")
-UNIX = st.builds(Address, PATHS)
+UNIX = st.builds(Address, PATHS, st.none())
 
 
 def theirs(
