@@ -109,14 +109,14 @@ def clientContext(options: TLSOptions) -> SSL.Context:
     context.set_cipher_list(CIPHERS)
     if options.chain:
         _useCertificate(context, options)
-    if not options.verify:
-        context.set_verify(SSL.VERIFY_NONE, _accept)
-        return context
     if options.ca:
         _trust(context, options.ca)
-    else:
+    elif options.verify:
         context.set_default_verify_paths()
-    context.set_verify(SSL.VERIFY_PEER, _judge)
+    if options.verify:
+        context.set_verify(SSL.VERIFY_PEER, _judge)
+    else:
+        context.set_verify(SSL.VERIFY_NONE, _accept)
     return context
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from OpenSSL.SSL import Connection, Context, Session, WantReadError, WantWriteError
 from OpenSSL.SSL import Error as TLSError
 from service_identity import CertificateError, VerificationError
+from service_identity.hazmat import DNS_ID
 from service_identity.pyopenssl import verify_hostname, verify_ip_address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from zope.interface import implementer
@@ -112,6 +113,11 @@ class ClientTLS:
                 raise ValueError(f'"{name}" cannot be the name of a host') from None
         if options.verify and not host:
             raise ValueError("it has no host whose name could be verified")
+        if options.verify and not self._isAddress:
+            try:
+                DNS_ID(host)
+            except ValueError:
+                raise ValueError(f'"{name}" cannot be the name of a host') from None
         self.handshakes = self.reused = 0
         self._contexts = contexts
         self._options = options

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from .options import option
 from .values import boolean, oneOf
 
-_LABEL = re.compile(r"[^\s\[\]:.*/]{1,63}")
+_LABEL = re.compile(r"[\w-]{1,63}")
 _PATH = re.compile(r"[^\0]*")
 
 

@@ -384,3 +384,45 @@ def test_openssl(startWith: StartWith, ca: str, tmp_path: Path) -> None:
             assert page.rstrip().endswith(b"</HTML>") or b"</pre>" in page
         finally:
             server.kill()
+
+
+@pytest.mark.parametrize("kind", ["tls", "http", "exchange"])
+def test_checks(
+    startWith: StartWith,
+    serve: Callable[..., Backend],
+    ca: str,
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    """
+    A member whose certificate has expired is down for that reason, and up again when it
+    has another one.
+    """
+    page = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+    def answer(connected: socket.socket) -> None:
+        # A check that asks nothing closes at once.
+        with suppress(ssl.SSLError):
+            connected.sendall(page)
+            drain(connected)
+
+    contexts = [serverContext(issued("127.0.0.1", begins=-9, ends=-1))]
+
+    def converse(connected: socket.socket) -> None:
+        secured(contexts[-1], answer)(connected)
+
+    keys = {"exchange": '\nexpect = "200 OK"'}.get(kind, "")
+    lines = f'''
+        [pool.web.health-check]
+        kind = "{kind}"
+        interval = "100ms"
+        fall = 2
+        rise = 2{keys}
+    '''
+    backend = serve(converse)
+    daemon = startWith(pool=pool((backend, f'ca = "{ca}"'), lines="") + lines)
+    daemon.says("member web/b0 is down: certificate expired")
+    contexts.append(serverContext(issued("127.0.0.1")))
+    daemon.says("member web/b0 is up after")
+    with daemon.connect() as client:
+        assert readExactly(client, len(page)) == page

@@ -47,6 +47,7 @@ def files(tmp_path: Path) -> dict[str, str]:
     ("given", "key", "reason"),
     [
         ({"ca": "missing"}, "ca", "No such file or directory"),
+        ({"ca": "missing", "verify": False}, "ca", "No such file or directory"),
         ({"ca": "directory"}, "ca", "Is a directory"),
         ({"ca": "text"}, "ca", "it has no certificate in PEM"),
         ({"ca": "cut"}, "ca", "it has no certificate in PEM"),
@@ -73,10 +74,10 @@ def files(tmp_path: Path) -> dict[str, str]:
     ],
 )
 def test_unusable(
-    files: dict[str, str], given: dict[str, str], key: str, reason: str
+    files: dict[str, str], given: dict[str, Any], key: str, reason: str
 ) -> None:
     """A file that cannot be used is named, with its key and the reason."""
-    paths: Any = {at: files[name] for at, name in given.items()}
+    paths: Any = {at: files.get(said, said) for at, said in given.items()}
     options = TLSOptions(**paths)
     with pytest.raises(UnusableFile) as raised:
         clientContext(options)

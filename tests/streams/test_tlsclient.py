@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import pytest
 import trustme
@@ -17,6 +19,8 @@ from handshakes import (
     shake,
     written,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.protocols.tls import _representsEOF
@@ -154,8 +158,9 @@ def test_nameless() -> None:
     contexts = ClientContexts()
     with pytest.raises(ValueError, match="no host whose name could be verified"):
         ClientTLS(contexts, TLSOptions(), "")
-    with pytest.raises(ValueError, match="cannot be the name of a host"):
-        ClientTLS(contexts, TLSOptions(), "ü..example")
+    for name in "ü..example", "a$b.example":
+        with pytest.raises(ValueError, match="cannot be the name of a host"):
+            ClientTLS(contexts, TLSOptions(), name)
 
 
 @pytest.mark.parametrize(
@@ -304,3 +309,56 @@ def test_refusalsAreLikeErrorsOfOpenSSL() -> None:
     assert str(refused) == "unknown ca"
     assert refused.args[0][-1][-1] == "unknown ca"
     assert not _representsEOF(refused)
+
+
+class Backends(NamedTuple):
+    """What a backend may be like when it is connected to: two that are right."""
+
+    right: Server
+    restarted: Server
+    wrong: Server
+
+
+STEPS = st.lists(st.sampled_from([*Backends._fields, "replace", "cut"]), max_size=12)
+
+
+@settings(deadline=None)
+@given(STEPS, st.sampled_from(VERSIONS))
+def test_whateverIsConnectedTo(steps: list[str], version: int) -> None:
+    """
+    Sessions let nobody in whose certificate is wrong, keep nobody out whose certificate
+    is right, and go on with the one who began them.
+    """
+    with TemporaryDirectory() as directory:
+        ca = written(Path(directory), "ca.pem", authority("ours").cert_pem)
+        contexts = ClientContexts()
+        tls = clientTLS("a.internal", contexts, ca=ca)
+        backends = Backends(
+            Server(issued("a.internal"), version),
+            Server(issued("a.internal"), version),
+            Server(issued("b.internal"), version),
+        )
+        last, cut = "", False
+        for step in steps:
+            if step == "replace":
+                contexts.replace({})
+                tls.prepare()
+                last = ""
+            elif step == "cut":
+                cut = True
+            elif step == "wrong":
+                with pytest.raises(CertificateRefused):
+                    connected(tls, backends.wrong)
+            else:
+                reused = tls.reused
+                pair = connected(tls, getattr(backends, step))
+                goesOn = tls.reused > reused
+                assert goesOn == (step == last)
+                if not cut:
+                    exchange(*pair)
+                    last = step
+                elif goesOn:
+                    # OpenSSL ends a session whose connection was cut.
+                    last = ""
+                cut = False
+                del pair
