@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509StoreFlags
@@ -152,17 +153,17 @@ def _useCertificate(context: SSL.Context, options: TLSOptions) -> None:
     own, *others = _certificates("chain", chain)
     at, path = ("key", options.key) if options.key else ("chain", chain)
     key = _read(at, path, lambda content: load_pem_private_key(content, None))
-    if key.public_key() != own.public_key():
-        raise UnusableFile(
-            at, path, f'the key is not that of the certificate in "{chain}"'
-        )
     try:
+        if key.public_key() != own.public_key():
+            reason = f'the key is not that of the certificate in "{chain}"'
+            raise UnusableFile(at, path, reason)
         context.use_certificate(own)
         for each in others:
             context.add_extra_chain_cert(each)
         context.use_privatekey(key)  # type: ignore[arg-type]
         context.check_privatekey()
-    except SSL.Error as error:
+    except (SSL.Error, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        # Certificates may have keys of kinds that TLS cannot use, or too weak ones.
         raise UnusableFile("chain", chain, cause(error)) from None
 
 

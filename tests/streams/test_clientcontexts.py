@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
-from handshakes import authority, issued, written
+from cryptography.x509.oid import NameOID
+from handshakes import DAY, authority, issued, written
 
 from lbproxy.streams.clientcontexts import ClientContexts, UnusableFile, clientContext
 from lbproxy.words.tlsoptions import TLSOptions
+
+
+def weak(path: Path) -> str:
+    """Write a certificate that has signed itself, with a key that is too short."""
+    key = rsa.generate_private_key(65537, 1024)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "weak")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + DAY)
+    ).sign(key, SHA256())
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(plain + certificate.public_bytes(Encoding.PEM))
+    return str(path)
 
 
 @pytest.fixture
@@ -38,6 +57,7 @@ def files(tmp_path: Path) -> dict[str, str]:
         "locked": str(tmp_path / "locked.key"),
         "text": str(tmp_path / "text"),
         "cut": str(tmp_path / "cut"),
+        "weak": weak(tmp_path / "weak"),
         "missing": str(tmp_path / "missing"),
         "directory": str(tmp_path),
     }
@@ -55,6 +75,11 @@ def files(tmp_path: Path) -> dict[str, str]:
         ({"chain": "missing"}, "chain", "No such file or directory"),
         ({"chain": "text"}, "chain", "it has no certificate in PEM"),
         ({"chain": "chain"}, "chain", "it has no private key in PEM"),
+        (
+            {"chain": "weak"},
+            "chain",
+            "the certificate or the key cannot be read: ee key too small",
+        ),
         (
             {"chain": "chain", "key": "missing"},
             "key",
