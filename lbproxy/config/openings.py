@@ -14,6 +14,7 @@ def requireOpenings(listener: ListenerConfiguration) -> None:
     @raise ConfigurationError: If there is something of that.
     """
     _requireProxies(listener)
+    _requireSockets(listener)
     kinds = [each.kind for each in listener.listen if each.kind in _TLS_KINDS]
     if not kinds:
         return
@@ -39,4 +40,19 @@ def _requireProxies(listener: ListenerConfiguration) -> None:
         raise listener.place.key("proxy-protocol").refuse(
             listener.proxyProtocol,
             "nobody's header would be believed; name the proxies in trusted-proxies",
+        )
+
+
+def _requireSockets(listener: ListenerConfiguration) -> None:
+    """Refuse headers before TLS where that is not on a socket of lbproxy's own."""
+    if listener.proxyProtocol == "off" or listener.tls is None:
+        return
+    others = [each.kind for each in listener.listen if each.kind != "tcp"]
+    if others:
+        reason = (
+            "with [listener.tls] a PROXY header is read on tcp: endpoints only, and "
+            f"not on {others[0]}:"
+        )
+        raise listener.place.key("proxy-protocol").refuse(
+            listener.proxyProtocol, reason
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from OpenSSL import SSL
@@ -158,7 +159,11 @@ class TLSSocket:
                 raise
             self._more()
         if not got:
-            raise BlockingIOError(errno.EAGAIN, "a part of a record")
+            # It was a part of a record, or something that asks for an answer.
+            self._takeOut()
+            with suppress(OSError):
+                self.flush()
+            raise BlockingIOError(errno.EAGAIN, "no data")
         return got
 
     def _decrypt(self, buffer: memoryview, got: int, length: int) -> int:

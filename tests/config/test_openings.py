@@ -50,6 +50,7 @@ def test_read() -> None:
     assert listener.asksHello
 
 
+TERMINATES = 'tls = { certificates = [{ chain = "a.pem", key = "a.key" }] }'
 PROXIES = 'trusted-proxies = ["::1"]'
 SSL = "ssl:443:privateKey=a.pem"
 
@@ -85,6 +86,14 @@ SSL = "ssl:443:privateKey=a.pem"
                 'proxy-protocol = "optional": a PROXY header comes before TLS, and '
                 "cannot be read on a ssl: endpoint; use a tcp: endpoint and "
                 "[listener.tls]"
+            ),
+        ),
+        (
+            f'proxy-protocol = "optional"\n{PROXIES}\n{TERMINATES}',
+            "unix:/run/lb.sock",
+            (
+                'proxy-protocol = "optional": with [listener.tls] a PROXY header is '
+                "read on tcp: endpoints only, and not on unix:"
             ),
         ),
         (

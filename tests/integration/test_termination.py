@@ -339,6 +339,40 @@ def test_plainClients(
         assert asks(client, b"hello") == b"hello"
 
 
+@pytest.mark.parametrize("dribbles", [False, True], ids=["whole", "split"])
+def test_afterAHeader(
+    startWith: StartWith, serve: Callable[..., Backend], files: Files, dribbles: bool
+) -> None:
+    """A PROXY header comes before TLS, and names the client."""
+    if os.environ.get("LBPROXY_TEST_SOCKETS") == "reactor":
+        pytest.skip("with sockets of lbproxy's own")
+    proxied = 'proxy-protocol = "required"\ntrusted-proxies = ["127.0.0.1"]\n'
+    daemon = startWith(serve(echo), listener=proxied + tls(files))
+    context = ssl.create_default_context(cafile=files.root)
+    ours, theirs = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(theirs, ours, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    opening = b"PROXY TCP4 192.0.2.1 192.0.2.2 4000 443\r\n" + ours.read()
+    with daemon.connect() as connected:
+        for at in range(0, len(opening), 1 if dribbles else len(opening)):
+            connected.sendall(opening[at:][: 1 if dribbles else None])
+        while True:
+            theirs.write(connected.recv(65536))
+            with suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+                break
+        client.write(b"hello")
+        connected.sendall(ours.read())
+        heard = b""
+        while heard != b"hello":
+            theirs.write(connected.recv(65536))
+            with suppress(ssl.SSLWantReadError):
+                heard += client.read(100)
+    access = Path(daemon.directory, "access.log")
+    eventually(lambda: "192.0.2.1:4000" in access.read_text())
+
+
 def test_oldVersion(
     startWith: StartWith, web: Callable[..., Web], files: Files
 ) -> None:

@@ -91,6 +91,9 @@ class Factory(ClientFactory):
         stream = self._bench.stream = TransportStream(self._bench.owner)
         return self._wrap(stream)
 
+    def preface(self, transport) -> bytes:
+        return b""
+
     def clientConnectionLost(self, connector, reason) -> None:
         # As the dialer does; see there.
         connector.transport = None
