@@ -222,14 +222,15 @@ class World(ABC):
         self.picker = HeldPicker()
 
     def balance(
-        self, reactor: Any, listen: str, connect: str, ca: str = ""
+        self, reactor: Any, listen: str, connect: str, ca: str = "", pair: str = ""
     ) -> LoadBalancer:
         """
         The balancer that the journey goes through.
 
         @param ca: The authority of a backend that has a table C{tls}.
+        @param pair: The certificate and key of a listener that has one, as a table.
         """
-        if not self.short and not ca:
+        if not self.short and not ca and not pair:
             return LoadBalancer.fromEndpoints(
                 reactor, [listen], [connect], self.picker, observers=[self.records]
             )
@@ -239,6 +240,9 @@ class World(ABC):
             backend += f', tls = {{ ca = "{ca}" }}'
         pool = lines.pop("pool", "")
         lines["pool"] = f"backends = [{{ {backend} }}]\n{pool}"
+        if pair:
+            listener = lines.pop("listener", "")
+            lines["listener"] = f"{listener}\ntls.certificates = [{pair}]"
         return LoadBalancer(
             reactor,
             configurationFromText(configured(listen=listen, **lines), "journey"),
@@ -480,9 +484,9 @@ class Certificates:
 
 class SocketWorld(World):
     """
-    Real sockets: C{"tcp"}, C{"unix"} or C{"tls"} on either side, and on the far
-    one C{"table"}, which is TLS by the table C{tls}, and C{"plain"}, a plugin's
-    transport that can do nothing but write and close.
+    Real sockets: C{"tcp"}, C{"unix"} or C{"tls"} on either side, or C{"table"}, which
+    is TLS by the table C{tls}; and on the far side C{"plain"}, a plugin's transport
+    that can do nothing but write and close.
 
     The schedule runs in a thread of its own, beside the reactor.
     """
@@ -504,7 +508,10 @@ class SocketWorld(World):
         self._listening.setblocking(False)
         self._threads = threading.active_count()
         ca = f"{self._directory}/roots/ca.pem" if self._back == "table" else ""
-        self.balancer = self.balance(reactor, self._listen(), connect, ca)
+        where, pair = self._directory, ""
+        if self._front == "table":
+            pair = f'{{ chain = "{where}/cert.pem", key = "{where}/key.pem" }}'
+        self.balancer = self.balance(reactor, self._listen(), connect, ca, pair)
         self.inReactor(self.balancer.startService)
 
     def _backendSocket(self) -> tuple[socket.socket, str]:
@@ -530,6 +537,7 @@ class SocketWorld(World):
         where = self._directory
         return {
             "tcp": "tcp:0:interface=127.0.0.1",
+            "table": "tcp:0:interface=127.0.0.1",
             "unix": f"unix:{where}/front.sock:lockfile=0",
             "tls": f"ssl:0:interface=127.0.0.1:"
             f"privateKey={where}/key.pem:certKey={where}/cert.pem",
@@ -542,7 +550,7 @@ class SocketWorld(World):
         else:
             (address,) = self.balancer.addresses
             sock = socket.create_connection((address.host, address.port))
-        if self._front == "tls":
+        if self._front in ("tls", "table"):
             context = self._certificates.client
             peer: SocketPeer = TLSPeer(sock, context, server_hostname="127.0.0.1")
         else:

@@ -23,6 +23,8 @@ PAIRS = [
     ("tcp", "tls"),
     ("tls", "tls"),
     ("tcp", "table"),
+    ("table", "tcp"),
+    ("table", "table"),
     ("tcp", "plain"),
 ]
 
@@ -150,7 +152,7 @@ def test_whatTheyDo(pair: tuple[str, str], short: bool, certificates: Certificat
 
 
 @pytest.mark.parametrize("hard", HARD)
-@pytest.mark.parametrize("pair", PAIRS[:2], ids="-".join)
+@pytest.mark.parametrize("pair", [*PAIRS[:2], ("table", "table")], ids="-".join)
 @pytest_twisted.inlineCallbacks
 def test_hard(pair: tuple[str, str], hard: str, certificates: Certificates):
     """The same is true of what is hard for sockets that are told of edges only."""
