@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from stories import A, B, Story
 
-from lbproxy import Address, Backend, End
+from lbproxy import Address, Backend, Connection, End, TLSFacts
+from lbproxy.proxy.proxyheaders import headerOf
 from lbproxy.streams.proxyprotocol.build import LOCAL_V2, headerV1, headerV2
+from lbproxy.streams.proxyprotocol.parse import parse
+from lbproxy.streams.proxyprotocol.values import ClientFlags
 
 CLIENT, LOCAL = Address("192.0.2.1", 40001), Address("127.0.0.1", 8080)
 BELIEVED, THERE = Address("2001:db8::7", 1234), Address("2001:db8::1", 443)
@@ -131,3 +134,48 @@ def test_unknownVersion() -> None:
     """A program is told which versions there are."""
     with pytest.raises(ValueError, match='proxyProtocol = v3: expected "off" or "v1"'):
         Backend(A, proxyProtocol="v3")
+
+
+def secured(**facts: object) -> Connection:
+    """A connection whose client has completed a TLS handshake."""
+    tls = TLSFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", **facts)  # type: ignore[arg-type]
+    return Connection(17, "web", CLIENT, LOCAL, 0.0, tls=tls)
+
+
+def test_afterTLS() -> None:
+    """In version 2 a backend learns what the TLS with its client has agreed on."""
+    connection = secured(serverName="a.example", alpn="h2")
+    header = parse(headerOf(connection, "v2"))
+    assert header is not None
+    assert (header.client, header.local) == (CLIENT, LOCAL)
+    assert header.details.alpn == b"h2"
+    assert header.details.authority == "a.example"
+    assert header.details.uniqueId == b"17"
+    tls = header.details.tls
+    assert tls is not None
+    assert tls.flags == ClientFlags.TLS
+    assert (tls.version, tls.cipher) == ("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+    assert not tls.verified
+    assert headerOf(connection, "v1") == headerV1(CLIENT, LOCAL)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [
+        ("CN=ann,O=Example", "ann"),
+        ("O=Example", ""),
+        (r"CN=M\C3\BCller\, A.", "Müller, A."),
+        ("=", ""),
+    ],
+)
+def test_clientsCertificate(resumed: bool, subject: str, name: str) -> None:
+    """It also learns of a certificate that was verified, and whose it is."""
+    connection = secured(clientVerified=True, clientSubject=subject, resumed=resumed)
+    header = parse(headerOf(connection, "v2"))
+    assert header is not None
+    tls = header.details.tls
+    assert tls is not None
+    assert tls.verified
+    assert bool(tls.flags & ClientFlags.CERTIFICATE) is not resumed
+    assert tls.commonName == name
