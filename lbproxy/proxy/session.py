@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from ..streams.limits import Limit
 from ..streams.socketstreams import SocketStream
-from ..streams.stream import FINISHING, LOST, Mode, Stream
+from ..streams.stream import FINISHING, LOST, Mode, Stream, Unheard
 from ..streams.tlsfacts import tlsFacts
 from ..streams.tlsserver import refusal
 from ..streams.tlsstreams import securedOver
@@ -332,7 +332,9 @@ class Session:
     def streamLost(self, stream: Stream, reason: Failure) -> None:
         """The client is gone."""
         if self.state is not CLOSING:
-            if self.state is ARRIVING and not reason.check(ConnectionDone):
+            if reason.check(Unheard):
+                self._record(End.CLIENT_CLOSED)  # As health checks of clouds do.
+            elif self.state is ARRIVING and not reason.check(ConnectionDone):
                 self._record(*handshakeEnd(reason, stream.tlsConnection()))
             elif reason.check(ConnectionDone):
                 self._record(End.CLIENT_CLOSED)

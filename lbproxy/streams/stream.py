@@ -77,6 +77,10 @@ class Truncated(ConnectionLost):
     """The peer closed without the close_notify that ends TLS."""
 
 
+class Unheard(ConnectionLost):
+    """The peer closed before it had sent a byte of its TLS handshake."""
+
+
 class Overrun(ConnectionLost):
     """A transport that cannot be paused brought more than can be kept."""
 

@@ -63,9 +63,13 @@ class TLSSocket:
     @ivar raw: The socket.
     @ivar family: Of the socket.
     @ivar out: Ciphertext that the kernel has not taken.
+    @ivar isHeard: Whether the peer has sent a byte of its handshake.
     """
 
-    __slots__ = ("_error", "_isFed", "_more", "connection", "family", "out", "raw")
+    __slots__ = (
+        *("_error", "_isFed", "_more", "connection", "family", "isHeard", "out"),
+        "raw",
+    )
 
     def __init__(
         self,
@@ -82,6 +86,7 @@ class TLSSocket:
         self.connection = connection
         self.family = raw.family
         self.out = b""
+        self.isHeard = False
         # Whether OpenSSL was given something that it may not have decrypted.
         self._isFed = False
         self._more = more
@@ -110,6 +115,7 @@ class TLSSocket:
                 return False
             if not length:
                 raise CutOffError(errno.ECONNRESET, "closed during the handshake")
+            self.isHeard = True
             self.connection.bio_write(_ciphertext[:length])
 
     def _shakeOnce(self) -> bool:

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from .kernel import acknowledgedBy, undeliveredTo
 from .socketloop import ENDS, ERR, OUT
 from .socketstreams import SocketStream
-from .stream import FINISHING, OPEN, Closer, Facts, StreamOwner, Truncated
+from .stream import FINISHING, OPEN, Closer, Facts, StreamOwner, Truncated, Unheard
 from .tlssockets import BrokenTLSError, CutOffError, TLSSocket
 
 if TYPE_CHECKING:
@@ -107,9 +107,12 @@ class TLSStream(SocketStream):
             self.opened.raw.shutdown(socket.SHUT_WR)
             # Closed with input unread, it would be reset, which can destroy the alert.
             self.opened.raw.recv(65536, socket.MSG_DONTWAIT)
+        if isinstance(error, CutOffError) and not self.opened.isHeard:
+            error = Unheard()
+        elif isinstance(error, OSError):
+            error = ConnectionLost()
         self._shut(reset=False)
-        isLost = isinstance(error, OSError)
-        self._lose(Failure(ConnectionLost() if isLost else error))
+        self._lose(Failure(error))
 
     def socketEvent(self, events: int) -> None:
         """Go on with the handshake; or send, and read, or report that it is gone."""
@@ -250,5 +253,6 @@ def securedOver(
     loop.replace(opened.fileno(), secured)
     secured.received = before - len(held)
     if held:
+        secured.opened.isHeard = True
         connection.bio_write(held)
     return secured

@@ -369,8 +369,22 @@ def test_afterAHeader(
             theirs.write(connected.recv(65536))
             with suppress(ssl.SSLWantReadError):
                 heard += client.read(100)
-    access = Path(daemon.directory, "access.log")
+    access = daemon.directory / "access.log"
     eventually(lambda: "192.0.2.1:4000" in access.read_text())
+
+
+def test_healthCheckOfACloud(
+    startWith: StartWith, serve: Callable[..., Backend], files: Files
+) -> None:
+    """A client that connects and closes, and says nothing, is no failure."""
+    if os.environ.get("LBPROXY_TEST_SOCKETS") == "reactor":
+        pytest.skip("with sockets of lbproxy's own")
+    daemon = startWith(serve(echo), listener=tls(files))
+    with daemon.connect():
+        pass
+    access = daemon.directory / "access.log"
+    eventually(lambda: "client-closed" in access.read_text())
+    assert "tls-failed" not in daemon.log
 
 
 def test_oldVersion(

@@ -13,7 +13,7 @@ from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError
 
 from lbproxy.streams.socketloop import SocketLoop
-from lbproxy.streams.stream import Mode, Stream
+from lbproxy.streams.stream import Mode, Stream, Unheard
 from lbproxy.streams.tlsdials import TLSDial
 from lbproxy.streams.tlsstreams import TLSStream
 
@@ -171,7 +171,17 @@ def test_leavesDuringTheHandshake(story: Story) -> None:
     story.until(lambda: "lost" in story.told)
     assert story.told == ["shakes", "lost"]
     assert story.reason is not None
-    assert not story.reason.check(ConnectionDone)
+    assert not story.reason.check(ConnectionDone, Unheard)
+
+
+def test_leavesBefore(story: Story) -> None:
+    """One that leaves without a word is told from that: it may be a health check."""
+    story.accept()
+    assert story.far is not None
+    story.far.shutdown(socket.SHUT_WR)
+    story.until(lambda: "lost" in story.told)
+    assert story.reason is not None
+    assert story.reason.check(Unheard)
 
 
 class Dialled(Story):
