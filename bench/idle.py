@@ -9,6 +9,7 @@ import argparse
 import re
 import resource
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -83,19 +84,23 @@ def _until(question: Callable[[], object]) -> None:
 
 
 @contextmanager
-def opened(keeper: Keeper, port: int, count: int) -> Iterator[None]:
+def opened(
+    keeper: Keeper, port: int, count: int, tls: ssl.SSLContext | None = None
+) -> Iterator[None]:
     """
     Open so many connections through a balancer, and close them afterwards.
 
     @param keeper: The balancer's backend, which has accepted all of them by then.
     @param port: The balancer's.
+    @param tls: With what they speak TLS; L{None} if they do not.
     @raise OSError: If they do not arrive there.
     """
     expected = len(keeper.kept) + count
     with ExitStack() as stack:
         for _ in range(count):
-            client = socket.create_connection(("127.0.0.1", port))
-            stack.enter_context(client)
+            client = socket.create_connection(("127.0.0.1", port), _PATIENCE)
+            # It takes the socket with it, which is closed if the handshake fails.
+            stack.enter_context(tls.wrap_socket(client) if tls else client)
         _until(lambda: len(keeper.kept) >= expected)
         yield
 

@@ -10,16 +10,34 @@ from xml.etree import ElementTree
 
 import attrs
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificates
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.contenders.chart import chart
 from bench.contenders.command import chosen, parser, possible, taking
+from bench.contenders.configs import (
+    HAPROXY,
+    HAPROXY_TLS,
+    LBPROXY,
+    LBPROXY_TLS,
+    NGINX,
+    NGINX_TLS,
+    Command,
+    commands,
+    configured,
+)
 from bench.contenders.loads import Load, abLoad, wrkLoad
 from bench.contenders.measure import Range, Sample, compared, measured, ranges, turns
 from bench.contenders.processes import Broken, Cpu, Running, cpuOfStat
 from bench.contenders.programs import Contender, streamModule, versionIn
 from bench.contenders.report import Results, asJson, gate, shortly, table, text
+from bench.contenders.tls import Certificate
 from bench.contenders.work import WORKS, Figures, Measure, Stage, throughput
 
 WRK = """\
@@ -216,6 +234,7 @@ class Scripted:
     unit: str = "request"
     compared: tuple[str, ...] = ("user",)
     program: str = ""
+    tls: bool = False
 
     @contextmanager
     def prepared(self, stage: Stage) -> Iterator[Measure]:
@@ -364,11 +383,18 @@ def test_chosen() -> None:
         ("download-64MiB", ["compact", "nginx"], ["nginx"]),
         ("latency", ["nginx"], ["direct", "nginx"]),
         ("idle-memory", ["direct", "nginx"], ["nginx"]),
+        ("tls-keepalive-64B", ["direct", "compact", "nginx", "pen"], ["nginx"]),
+        ("tls-handshake", ["direct", "nginx"], ["nginx"]),
+        ("tls-idle-memory", ["pen"], []),
     ],
 )
 def test_taking(work: str, named: list[str], part: list[str]) -> None:
-    """What a balancer adds needs the latency without one; no memory needs that."""
+    """
+    What a balancer adds needs the latency without one; no memory needs that. Work with
+    TLS is for those that can terminate it.
+    """
     there = contenders("direct", "compact", "nginx", "pen")
+    there[2] = attrs.evolve(there[2], secure=lambda *_: [])
     kinds = {each.name: each for each in WORKS}
     found = taking(kinds[work], there, chosen(there, named))
     assert [each.name for each in found] == part
@@ -381,7 +407,8 @@ def test_programsThatAreMissing() -> None:
     works, out = possible(WORKS, names, missing)
     assert [each.name for each in works] == ["keepalive-64B", "idle-memory"]
     assert out == {"latency": "ab is not installed"}
-    assert len(possible(WORKS, None, missing)[0]) == len(WORKS) - 1
+    lacking = {each.name for each in WORKS if each.program == "ab"}
+    assert possible(WORKS, None, missing)[1].keys() == lacking
     with pytest.raises(Broken, match=r"^latency: ab is not installed$"):
         possible(WORKS, ["latency"], missing)
 
@@ -405,6 +432,42 @@ def test_versions() -> None:
     """A version is found in what programs say of themselves."""
     assert versionIn("HAProxy version 2.6.12-1+deb12u4 2026/10/17") == "2.6.12"
     assert versionIn("usage: pen") == "?"
+
+
+def test_certificate(tmp_path: Path) -> None:
+    """All contenders get an ECDSA key on P-256, and the certificate that it fits."""
+    made = Certificate.made(tmp_path)
+    key = load_pem_private_key(made.key.read_bytes(), None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    assert isinstance(key.curve, SECP256R1)
+    for each in (made.chain, made.both):
+        chain = load_pem_x509_certificates(each.read_bytes())
+        assert chain[0].public_key() == key.public_key()
+    assert made.key.read_bytes() in made.both.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("template", "tls", "said"),
+    [
+        (HAPROXY, HAPROXY_TLS, "bind 127.0.0.1:1 ssl crt /both ssl-min-ver TLSv1.3"),
+        (NGINX, NGINX_TLS, "listen 127.0.0.1:1 ssl; ssl_protocols TLSv1.3;"),
+        (LBPROXY, LBPROXY_TLS, 'certificates = [{chain = "/chain", key = "/key"}]'),
+    ],
+)
+def test_configurations(template: str, tls: str, said: str, tmp_path: Path) -> None:
+    """Of two commands only the second one's file has the certificate."""
+    more = dict.fromkeys(("user", "module", "nosplice", "splice", "process"), "")
+
+    def make(tls: str) -> Command:
+        return configured(template, "file", "program", tls=tls, **more)
+
+    files = Certificate(*map(Path, ("/chain", "/key", "/both")))
+    assert commands(make, tls, None)[1] is None
+    for each, there in zip(commands(make, tls, files), (False, True), strict=True):
+        assert each is not None
+        command = each(tmp_path, 1, 2)
+        assert command == ["program", str(tmp_path / "file")]
+        assert (said in (tmp_path / "file").read_text()) is there
 
 
 def test_streamModule(tmp_path: Path) -> None:

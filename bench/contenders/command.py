@@ -67,10 +67,16 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--rounds", type=number, default=5)
     made.add_argument(
-        "--seconds", type=number, default=5, help="of each measurement with wrk"
+        "--seconds",
+        type=number,
+        default=5,
+        help="of each measurement with wrk, and with ab over TLS",
     )
     made.add_argument(
-        "--requests", type=number, default=20_000, help="of each measurement with ab"
+        "--requests",
+        type=number,
+        default=20_000,
+        help="of each measurement with ab without TLS",
     )
     made.add_argument(
         "--idle", type=_idle, default=2000, help="idle connections for their memory"
@@ -140,6 +146,7 @@ def taking(
         and not (isinstance(work, Idle) and each.name == DIRECT)
         # It has nothing for bulk.
         and not (isinstance(work, Throughput) and work.bulk and each.name == COMPACT)
+        and (each.secure is not None or not work.tls)
     ]
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
+
 from .processes import HOST
+from .tls import Certificate
 
 CONNECTIONS = 4096
 """How many connections each has to be able to hold."""
@@ -22,7 +25,7 @@ defaults
     timeout server 10m
     {splice}
 listen bench
-    bind {host}:{port}
+    bind {host}:{port}{tls}
     server backend {host}:{backend}
 """
 
@@ -37,7 +40,7 @@ events {{ worker_connections {sockets}; }}
 stream {{
     access_log off;
     server {{
-        listen {host}:{port};
+        listen {host}:{port}{tls};
         proxy_connect_timeout 5s;
         proxy_timeout 10m;
         proxy_pass {host}:{backend};
@@ -81,8 +84,19 @@ LBPROXY = """\
 {process}
 [[listener]]
 listen = "tcp:{port}:interface={host}"
+{tls}
 [pool.backend]
 backends = ["tcp:{host}:{backend}"]
+"""
+
+HAPROXY_TLS = " ssl crt {both} ssl-min-ver TLSv1.3"
+NGINX_TLS = (
+    " ssl; ssl_protocols TLSv1.3; ssl_certificate {chain}; ssl_certificate_key {key}"
+)
+LBPROXY_TLS = """\
+[listener.tls]
+certificates = [{{chain = "{chain}", key = "{key}"}}]
+minimum-version = "1.3"
 """
 
 Command = Callable[[Path, int, int], list[str]]
@@ -117,3 +131,18 @@ def configured(template: str, file: str, *command: str, **values: str) -> Comman
         return [*command, str(path)]
 
     return make
+
+
+def commands(
+    make: Callable[[str], Command], tls: str, certificate: Certificate | None
+) -> tuple[Command, Command | None]:
+    """
+    How to start a program without TLS, and with it.
+
+    @param make: Makes the command, given what is to be said of TLS.
+    @param tls: What makes it terminate TLS, with the names of the certificate's files.
+    @param certificate: With which; L{None} if it cannot.
+    """
+    if certificate is None:
+        return make(""), None
+    return make(""), make(tls.format_map(attrs.asdict(certificate)))

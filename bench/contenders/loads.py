@@ -19,6 +19,9 @@ from .processes import HOST, Broken, launched
 
 _SCRIPT = Path(__file__).with_name("report.lua")
 
+_MOST = 50_000
+"""Full handshakes that nothing makes in a second."""
+
 _SPARE = 60.0
 """Seconds that a load may take longer than it was told to."""
 
@@ -143,6 +146,10 @@ def _running(
         yield ended
 
 
+def _address(port: int, path: str, tls: bool) -> str:
+    return f"{'https' if tls else 'http'}://{HOST}:{port}{path}"
+
+
 @contextmanager
 def wrkRunning(
     port: int,
@@ -152,12 +159,15 @@ def wrkRunning(
     *,
     close: bool = False,
     upload: int = 0,
+    tls: bool = False,
 ) -> Iterator[Callable[[], Load]]:
     """
     Start wrk, which keeps a request under way on each connection to a port.
 
     @param close: Whether each request has a connection of its own.
     @param upload: How many bytes each request sends.
+    @param tls: Whether it speaks TLS. A connection that replaces another one then
+        resumes its session.
     @return: What waits for its end, and returns what it has measured.  It raises
         L{Broken} if wrk fails.
     @raise Broken: If wrk is not installed.
@@ -166,7 +176,7 @@ def wrkRunning(
     arguments += ["-s", str(_SCRIPT)]
     if close:
         arguments += ["-H", "Connection: close"]
-    arguments.append(f"http://{HOST}:{port}{path}")
+    arguments.append(_address(port, path, tls))
     if upload:
         arguments += ["--", str(upload)]
     with _running("wrk", arguments, seconds) as ended:
@@ -181,6 +191,7 @@ def wrk(
     *,
     close: bool = False,
     upload: int = 0,
+    tls: bool = False,
 ) -> Load:
     """
     Load a port with wrk; for the parameters see L{wrkRunning}.
@@ -188,7 +199,7 @@ def wrk(
     @raise Broken: If wrk does not run.
     """
     with wrkRunning(
-        port, path, connections, seconds, close=close, upload=upload
+        port, path, connections, seconds, close=close, upload=upload, tls=tls
     ) as ended:
         return ended()
 
@@ -201,9 +212,40 @@ def ab(port: int, path: str, connections: int, requests: int, directory: Path) -
     @param directory: For a file.
     @raise Broken: If ab does not run.
     """
-    percentiles = directory / "percentiles.csv"
-    arguments = ["-q", "-n", str(requests), "-c", str(connections)]
-    arguments += ["-e", str(percentiles), f"http://{HOST}:{port}{path}"]
     # A thousand a second are few; at that rate it ends in time.
-    with _running("ab", arguments, requests / 1000) as ended:
+    return _ab(
+        ["-n", str(requests), "-c", str(connections)],
+        _address(port, path, False),
+        directory,
+        requests / 1000,
+    )
+
+
+def abTls(
+    port: int, path: str, connections: int, seconds: int, directory: Path
+) -> Load:
+    """
+    Load a port with ab, with a full TLS handshake for each request.
+
+    @param connections: How many there are at a time.
+    @param directory: For a file.
+    @raise Broken: If ab does not run.
+    """
+    # A time implies a number, unless one is told after it.
+    arguments = ["-t", str(seconds), "-n", str(_MOST * seconds), "-c", str(connections)]
+    return _ab(arguments, _address(port, path, True), directory, seconds)
+
+
+def _ab(
+    arguments: Sequence[str], address: str, directory: Path, seconds: float
+) -> Load:
+    """
+    Run ab.
+
+    @param seconds: How long it should take.
+    @raise Broken: If it does not run.
+    """
+    percentiles = directory / "percentiles.csv"
+    command = ["-q", *arguments, "-e", str(percentiles), address]
+    with _running("ab", command, seconds) as ended:
         return abLoad(ended(), percentiles.read_text())

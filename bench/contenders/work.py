@@ -13,9 +13,10 @@ import attrs
 from bench.idle import Keeper, opened
 
 from .backend import BULK
-from .loads import Load, ab, wrk, wrkRunning
+from .loads import Load, ab, abTls, wrk, wrkRunning
 from .processes import Broken, Cpu, Running
 from .programs import Contender
+from .tls import client
 
 MEBIBYTE = 1024 * 1024
 
@@ -42,8 +43,8 @@ class Stage:
 
     @ivar directory: For files.
     @ivar backend: The backend.
-    @ivar seconds: How long each measurement with wrk takes.
-    @ivar requests: How many requests ab makes for each.
+    @ivar seconds: How long each measurement with wrk takes, and with ab over TLS.
+    @ivar requests: How many requests ab makes for each without TLS.
     @ivar idle: How many idle connections are opened.
     """
 
@@ -62,6 +63,7 @@ class Work(Protocol):
     @ivar unit: What is counted, in the singular.
     @ivar compared: The figures whose sum is what a unit costs.
     @ivar program: The program that makes its load; C{""} if that is done here.
+    @ivar tls: Whether clients speak TLS.
     """
 
     @property
@@ -72,6 +74,8 @@ class Work(Protocol):
     def compared(self) -> tuple[str, ...]: ...
     @property
     def program(self) -> str: ...
+    @property
+    def tls(self) -> bool: ...
 
     def prepared(self, stage: Stage) -> AbstractContextManager[Measure]:
         """What measures; whatever it starts has ended when the context is left."""
@@ -83,14 +87,14 @@ def _costs(spent: Cpu, units: float) -> Figures:
 
 
 @contextmanager
-def _kept(stage: Stage) -> Iterator[Callable[[Contender], Running]]:
+def _kept(stage: Stage, tls: bool = False) -> Iterator[Callable[[Contender], Running]]:
     """Starts a contender when it is first asked for, and ends them all at the end."""
     there: dict[str, Running] = {}
     with ExitStack() as stack:
 
         def running(contender: Contender) -> Running:
             if contender.name not in there:
-                context = contender.running(stage.directory, stage.backend)
+                context = contender.running(stage.directory, stage.backend, tls)
                 there[contender.name] = stack.enter_context(context)
             return there[contender.name]
 
@@ -119,7 +123,8 @@ class Throughput:
     As much as wrk can, over some connections.
 
     @ivar path: What is asked for.
-    @ivar close: Whether each request has a connection of its own.
+    @ivar close: Whether each request has a connection of its own, which resumes the TLS
+        session of the one before it.
     @ivar bulk: C{"read"} or C{"written"} if bytes are counted instead of answers, few
         of which end within a run.
     """
@@ -129,6 +134,7 @@ class Throughput:
     connections: int
     close: bool = False
     bulk: str = ""
+    tls: bool = False
     compared: tuple[str, ...] = ("user", "system")
     program: str = "wrk"
 
@@ -140,7 +146,7 @@ class Throughput:
     @contextmanager
     def prepared(self, stage: Stage) -> Iterator[Measure]:
         """Start each contender once, and measure it again and again."""
-        with _kept(stage) as kept:
+        with _kept(stage, self.tls) as kept:
 
             def measure(contender: Contender) -> Figures:
                 running = kept(contender)
@@ -152,6 +158,7 @@ class Throughput:
                     stage.seconds,
                     close=self.close,
                     upload=BULK if self.bulk == "written" else 0,
+                    tls=self.tls,
                 )
                 spent = running.cpu().since(before) if running.process else None
                 if self.bulk:
@@ -176,6 +183,7 @@ class Beside:
     bulk: int = 16
     compared: tuple[str, ...] = ()
     program: str = "wrk"
+    tls: bool = False
 
     @contextmanager
     def prepared(self, stage: Stage) -> Iterator[Measure]:
@@ -211,6 +219,7 @@ class Latency:
     connections: int = 100
     compared: tuple[str, ...] = ("user", "system")
     program: str = "ab"
+    tls: bool = False
 
     @contextmanager
     def prepared(self, stage: Stage) -> Iterator[Measure]:
@@ -235,10 +244,43 @@ class Latency:
 
 
 @attrs.frozen
+class Handshakes:
+    """A connection with a full TLS handshake for each request, as ab has them."""
+
+    name: str = "tls-handshake"
+    unit: str = "request"
+    connections: int = 64
+    compared: tuple[str, ...] = ("user", "system")
+    program: str = "ab"
+    tls: bool = True
+
+    @contextmanager
+    def prepared(self, stage: Stage) -> Iterator[Measure]:
+        """Start each contender once, and measure it again and again."""
+        with _kept(stage, self.tls) as kept:
+
+            def measure(contender: Contender) -> Figures:
+                running = kept(contender)
+                before = running.cpu()
+                load = abTls(
+                    running.port,
+                    "/small",
+                    self.connections,
+                    stage.seconds,
+                    stage.directory,
+                )
+                figures = throughput(load, load.requests, running.cpu().since(before))
+                return figures | {"p50": load.p50, "p99": load.p99}
+
+            yield measure
+
+
+@attrs.frozen
 class Idle:
     """The memory of relayed connections that say nothing."""
 
     name: str = "idle-memory"
+    tls: bool = False
     unit: str = "connection"
     compared: tuple[str, ...] = ("memory",)
     program: str = ""
@@ -246,15 +288,18 @@ class Idle:
     @contextmanager
     def prepared(self, stage: Stage) -> Iterator[Measure]:
         """Start each contender anew for each measurement."""
+        tls = client() if self.tls else None
 
         def measure(contender: Contender) -> Figures:
             with closing(Keeper()) as keeper, ExitStack() as stack:
-                context = contender.running(stage.directory, Running(keeper.port))
+                behind = Running(keeper.port)
+                context = contender.running(stage.directory, behind, self.tls)
                 running = stack.enter_context(context)
                 try:
-                    stack.enter_context(opened(keeper, running.port, _FIRST))
+                    stack.enter_context(opened(keeper, running.port, _FIRST, tls))
                     before = running.memory()
-                    stack.enter_context(opened(keeper, running.port, stage.idle))
+                    more = opened(keeper, running.port, stage.idle, tls)
+                    stack.enter_context(more)
                 except OSError as error:
                     raise Broken(f"{contender.name}: {error}") from None
                 return {"memory": (running.memory() - before) / stage.idle}
@@ -271,5 +316,12 @@ WORKS: tuple[Work, ...] = (
     Beside(),
     Idle(),
     Latency(),
+    Throughput("tls-keepalive-64B", "/small", 64, tls=True),
+    Throughput("tls-keepalive-16KiB", "/middle", 64, tls=True),
+    Throughput("tls-download-64MiB", "/bulk", 4, bulk="read", tls=True),
+    Throughput("tls-upload-64MiB", "/upload", 4, bulk="written", tls=True),
+    Throughput("tls-resumed", "/small", 64, close=True, tls=True),
+    Handshakes(),
+    Idle("tls-idle-memory", tls=True),
 )
 """All kinds of work, in the order of the report."""

@@ -6,18 +6,24 @@ import json
 import os
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from xml.etree import ElementTree
 
 import psutil
 import pytest
 
-from bench.contenders.processes import Broken, answers, freePort, started
+from bench.contenders.configs import LBPROXY, LBPROXY_TLS
+from bench.contenders.loads import abTls, wrk
+from bench.contenders.processes import HOST, Broken, answers, freePort, started
+from bench.contenders.tls import Certificate, check, client
+from bench.idle import Keeper, opened
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,6 +40,108 @@ listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 while True:
     listening.accept()
 """
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx"
+
+
+@contextmanager
+def answering(tls: ssl.SSLContext) -> Iterator[tuple[int, list[bool]]]:
+    """
+    A server that closes after each answer.
+
+    @return: Its port, and whether each client resumed a session.
+    """
+    resumed: list[bool] = []
+    with socket.create_server((HOST, 0)) as listening:
+
+        def serve() -> None:
+            while True:
+                try:
+                    accepted = listening.accept()[0]
+                except OSError:
+                    return
+                with (
+                    suppress(OSError),
+                    accepted,
+                    tls.wrap_socket(accepted, server_side=True) as secure,
+                ):
+                    if secure.recv(65536):
+                        resumed.append(bool(secure.session_reused))
+                        secure.sendall(ANSWER)
+                        secure.unwrap()
+
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        yield listening.getsockname()[1], resumed
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def server(directory: Path) -> ssl.SSLContext:
+    """What a server needs that has a certificate of the bench's."""
+    made = Certificate.made(directory)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.chain, made.key)
+    return context
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
+def test_resumed(tmp_path: Path) -> None:
+    """wrk resumes the session of the connection that a new one replaces."""
+    with answering(server(tmp_path)) as (port, resumed):
+        load = wrk(port, "/small", 2, 1, close=True, tls=True)
+    assert load.requests > 10
+    assert resumed.count(False) <= 2 < resumed.count(True)
+
+
+@pytest.mark.skipif(not shutil.which("ab"), reason="ab is not installed")
+def test_fullHandshakes(tmp_path: Path) -> None:
+    """ab makes a full handshake for each request."""
+    with answering(server(tmp_path)) as (port, resumed):
+        load = abTls(port, "/small", 2, 1, tmp_path)
+    assert load.requests > 10
+    assert len(resumed) >= load.requests
+    assert True not in resumed
+
+
+def test_check(tmp_path: Path) -> None:
+    """A contender has to speak the version and the cipher that all others speak."""
+    context = server(tmp_path)
+    with answering(context) as (port, _):
+        check("it", port)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises(
+            Broken, match=r"^it: speaks TLSv1\.2 with ECDHE-.* not TLSv"
+        ):
+            check("it", port)
+    with (
+        closing(Keeper()) as keeper,
+        pytest.raises(Broken, match=r"^it: speaks no TLS: .*timed out"),
+    ):
+        check("it", keeper.port, 0.2)
+
+
+def test_idleOverTls(tmp_path: Path) -> None:
+    """Idle connections may speak TLS with what is before the one that keeps them."""
+    with closing(Keeper()) as keeper:
+        toml = tmp_path / "lbproxy.toml"
+        made, port = Certificate.made(tmp_path), freePort()
+        toml.write_text(
+            LBPROXY.format(
+                process="",
+                host=HOST,
+                port=port,
+                tls=LBPROXY_TLS.format(chain=made.chain, key=made.key),
+                backend=keeper.port,
+            )
+        )
+        command = [sys.executable, "-m", "lbproxy", "--config", str(toml)]
+        with started("lbproxy", command, port, tmp_path / "log"):
+            check("lbproxy", port)
+            before = len(keeper.kept)
+            with opened(keeper, port, 5, client()):
+                assert len(keeper.kept) >= before + 5
 
 
 def session(leader: int) -> list[str]:
@@ -69,20 +177,21 @@ def benched(
 
 @needed
 @pytest.mark.long
-def test_narrowed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("work", ["keepalive-64B", "tls-keepalive-64B", "tls-resumed"])
+def test_narrowed(work: str, tmp_path: Path) -> None:
     """
     C{python -m bench}, narrowed to a second of one kind of work, has the table, its
     figures as JSON and a drawing of them.
     """
     figures, drawing = tmp_path / "figures.json", tmp_path / "drawing.svg"
     files = ["--json", str(figures), "--plot", str(drawing)]
-    with benched("--rounds", "1", "--seconds", "1", *files) as process:
+    with benched("--rounds", "1", "--seconds", "1", *files, work=work) as process:
         said, wrong = process.communicate(timeout=120)
         assert process.returncode == 0, wrong
         assert session(process.pid) == []
     names = [line.split()[0] for line in said.splitlines() if line]
-    assert "keepalive-64B" in names
-    measured = json.loads(figures.read_text())["ranges"]["keepalive-64B"]
+    assert work in names
+    measured = json.loads(figures.read_text())["ranges"][work]
     assert measured.keys() <= set(names)
     assert "nginx" in measured
     assert any(name.startswith("lbproxy") for name in measured)
