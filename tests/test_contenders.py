@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.contenders.chart import chart
-from bench.contenders.command import chosen, parser, possible, taking
+from bench.contenders.command import chosen, parser, possible, shared, taking
 from bench.contenders.configs import (
     HAPROXY,
     HAPROXY_TLS,
@@ -398,6 +398,20 @@ def test_taking(work: str, named: list[str], part: list[str]) -> None:
     kinds = {each.name: each for each in WORKS}
     found = taking(kinds[work], there, chosen(there, named))
     assert [each.name for each in found] == part
+
+
+def test_workForNobody() -> None:
+    """Work that none of those who were asked for can do is left out, and told of."""
+    there = contenders("direct", "pen")
+    kinds = {each.name: each for each in WORKS}
+    works = [kinds["tls-resumed"], kinds["keepalive-64B"]]
+    taken, out = shared(works, there, there[1:])
+    assert taken == {"keepalive-64B": there[1:]}
+    assert out == {"tls-resumed": "none of the contenders can do it"}
+    with pytest.raises(
+        Broken, match=r"^tls-resumed: none of the contenders can do it$"
+    ):
+        shared(works[:1], there, there[1:])
 
 
 def test_programsThatAreMissing() -> None:

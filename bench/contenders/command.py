@@ -150,6 +150,31 @@ def taking(
     ]
 
 
+def shared(
+    works: Sequence[Work], there: Sequence[Contender], part: Sequence[Contender]
+) -> tuple[dict[str, list[Contender]], dict[str, str]]:
+    """
+    Who takes part in each kind of work, by its name.
+
+    @param there: All that are installed.
+    @param part: Those that were asked for.
+    @return: Them, and why each kind of work that nobody does is left out.
+    @raise Broken: If nobody does any.
+    """
+    whole = {each.name: taking(each, there, part) for each in works}
+    taken = {name: who for name, who in whole.items() if who}
+    why = "none of the contenders can do it"
+    out = {name: why for name in whole if name not in taken}
+    if not taken:
+        raise Broken("; ".join(f"{name}: {why}" for name, why in out.items()))
+    return taken, out
+
+
+def _tell(skipped: Mapping[str, str]) -> None:
+    for name, why in skipped.items():
+        print(f"without {name}: {why}", file=sys.stderr)
+
+
 def _measureAll(
     works: Sequence[Work],
     contenders: Mapping[str, Sequence[Contender]],
@@ -191,10 +216,11 @@ def _results(options: argparse.Namespace, directory: Path) -> Results:
     works, undone = possible(WORKS, options.only, shutil.which)
     there, skipped = installed(directory)
     skipped |= undone
-    for name, why in skipped.items():
-        print(f"without {name}: {why}", file=sys.stderr)
-    part = chosen(there, options.contender)
-    contenders = {each.name: taking(each, there, part) for each in works}
+    _tell(skipped)
+    contenders, undone = shared(works, there, chosen(there, options.contender))
+    _tell(undone)
+    skipped |= undone
+    works = [each for each in works if each.name in contenders]
     with backend(directory) as behind:
         stage = Stage(
             directory, behind, options.seconds, options.requests, options.idle
