@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -395,6 +396,21 @@ def test_oldVersion(
     said = s_client(daemon, files, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
     assert "web /page" not in said
     failed(daemon, "unsupported protocol")
+
+
+def test_scanned(startWith: StartWith, web: Callable[..., Web], files: Files) -> None:
+    """A scanner finds nothing below TLS 1.2, and no cipher without forward secrecy."""
+    daemon = startWith(web(), listener=tls(files))
+    said = ran("sslscan", "--no-colour", f"127.0.0.1:{daemon.port}")
+    for version in ("SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1"):
+        assert re.search(rf"^{version} +disabled$", said, re.MULTILINE)
+    found = re.findall(
+        r"^(?:Preferred|Accepted) +(\S+) +\d+ bits +(\S+)", said, re.MULTILINE
+    )
+    assert {version for version, _ in found} == {"TLSv1.2", "TLSv1.3"}
+    for version, cipher in found:
+        assert "GCM" in cipher or "CHACHA20" in cipher
+        assert version == "TLSv1.3" or cipher.startswith("ECDHE-")
 
 
 def test_halfOpenHandshakes(
