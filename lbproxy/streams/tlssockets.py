@@ -26,6 +26,9 @@ Bytes of the largest record itself (RFC 5246, 6.2.3).  No more is given to OpenS
 time: the memory that it reads from, and writes to, never shrinks.
 """
 
+_HEADER = 5
+"""Bytes that each record begins with (RFC 8446, 5.1); the last two say its length."""
+
 _AT_ONCE = 65536
 """Bytes of ciphertext to read at once."""
 
@@ -67,8 +70,8 @@ class TLSSocket:
     """
 
     __slots__ = (
-        *("_error", "_isFed", "_more", "connection", "family", "isHeard", "out"),
-        "raw",
+        *("_error", "_isFed", "_left", "_more", "connection", "family", "isHeard"),
+        *("out", "raw"),
     )
 
     def __init__(
@@ -89,10 +92,18 @@ class TLSSocket:
         self.isHeard = False
         # Whether OpenSSL was given something that it may not have decrypted.
         self._isFed = False
+        # How many bytes of the present record are still to come; L{None} if unknown.
+        self._left: int | None = 0
         self._more = more
         self._error: OSError | None = None
 
     # The handshake.
+
+    def hear(self, data: bytes) -> None:
+        """Take what was read of the socket before, which comes first."""
+        self.isHeard = True
+        self._left = None
+        self.connection.bio_write(data)
 
     def shake(self) -> bool:
         """
@@ -116,7 +127,7 @@ class TLSSocket:
             if not length:
                 raise CutOffError(errno.ECONNRESET, "closed during the handshake")
             self.isHeard = True
-            self.connection.bio_write(_ciphertext[:length])
+            self._feed(0, length)
 
     def _shakeOnce(self) -> bool:
         try:
@@ -150,8 +161,8 @@ class TLSSocket:
                 if not read:
                     raise CutOffError(errno.ECONNRESET, "no close_notify")
                 for at in range(0, read, _WIRE):
-                    self.connection.bio_write(_ciphertext[at : min(at + _WIRE, read)])
-                    got = self._decrypt(buffer, got, length)
+                    records = self._feed(at, min(at + _WIRE, read))
+                    got = self._decrypt(buffer, got, length, records)
                 if read < most:
                     break
         except BlockingIOError:
@@ -172,17 +183,45 @@ class TLSSocket:
             raise BlockingIOError(errno.EAGAIN, "no data")
         return got
 
-    def _decrypt(self, buffer: memoryview, got: int, length: int) -> int:
+    def _feed(self, begin: int, end: int) -> int:
+        """
+        Give OpenSSL some ciphertext.
+
+        To know how many records end in it saves asking OpenSSL for one more, and being
+        told by an exception that there is none: 4 us for each message.
+
+        @return: How many; -1 if that is not known.
+        """
+        self.connection.bio_write(_ciphertext[begin:end])
+        if self._left is None:
+            return -1
+        at, ended = begin + self._left, int(0 < self._left <= end - begin)
+        while at < end:
+            if end - at < _HEADER:
+                self._left = None
+                return -1
+            at += _HEADER + (_ciphertext[at + 3] << 8 | _ciphertext[at + 4])
+            ended += at <= end
+        self._left = at - end
+        return ended
+
+    def _decrypt(
+        self, buffer: memoryview, got: int, length: int, records: int = -1
+    ) -> int:
         """
         Decrypt what OpenSSL was given.
 
         @param got: How many bytes there are in C{buffer}.
-        @return: How many there are afterwards.
+        @param records: How many records there are to decrypt at most; -1 for any.
+        @return: How many bytes there are afterwards.
         """
         receive, self._isFed = self.connection.recv_into, True
         try:
-            while got < length:
+            while got < length and records:
                 got += receive(buffer[got:length], _RECORD)
+                records -= 1
+            if got < length:
+                self._isFed = False
         except SSL.WantReadError:
             self._isFed = False
         except SSL.ZeroReturnError:

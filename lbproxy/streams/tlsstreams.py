@@ -253,6 +253,5 @@ def securedOver(
     loop.replace(opened.fileno(), secured)
     secured.received = before - len(held)
     if held:
-        secured.opened.isHeard = True
-        connection.bio_write(held)
+        secured.opened.hear(held)
     return secured
