@@ -32,6 +32,12 @@ _HEADER = 5
 _AT_ONCE = 65536
 """Bytes of ciphertext to read at once."""
 
+_READS = 16
+"""
+After so many reads what OpenSSL answers is sent, though it came with data: a peer that
+changes its keys with each byte, and is sent nothing, would have its answers kept.
+"""
+
 _FLAGS: int = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
 _LATER = frozenset({errno.EAGAIN, errno.ENOBUFS})
@@ -71,7 +77,7 @@ class TLSSocket:
 
     __slots__ = (
         *("_error", "_isFed", "_left", "_more", "connection", "family", "isHeard"),
-        *("out", "raw"),
+        *("_reads", "out", "raw"),
     )
 
     def __init__(
@@ -95,6 +101,7 @@ class TLSSocket:
         # How many bytes of the present record are still to come; L{None} if unknown.
         self._left: int | None = 0
         self._more = more
+        self._reads = 0
         self._error: OSError | None = None
 
     # The handshake.
@@ -150,6 +157,9 @@ class TLSSocket:
         @return: How many bytes were read; 0 for the end of the stream.
         """
         got = 0
+        self._reads += 1
+        if self._reads % _READS == 0:
+            self._answer()
         try:
             if self._error is not None:
                 raise self._error
@@ -177,11 +187,15 @@ class TLSSocket:
             self._more()
         if not got:
             # It was a part of a record, or something that asks for an answer.
-            self._takeOut()
-            with suppress(OSError):
-                self.flush()
+            self._answer()
             raise BlockingIOError(errno.EAGAIN, "no data")
         return got
+
+    def _answer(self) -> None:
+        """Send what OpenSSL answers to what it has read, such as a change of keys."""
+        self._takeOut()
+        with suppress(OSError):  # The next send finds that, too.
+            self.flush()
 
     def _feed(self, begin: int, end: int) -> int:
         """
@@ -259,7 +273,10 @@ class TLSSocket:
         try:
             while sent < len(view):
                 sent += connection.send(view[sent : sent + _RECORD])
-                pieces.append(connection.bio_read(_WIRE))
+                piece = connection.bio_read(_WIRE)
+                pieces.append(piece)
+                if len(piece) == _WIRE:
+                    pieces.append(self._rest())  # There were answers before it.
         except SSL.Error as error:
             raise BrokenTLSError(error) from None
         self.out = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -298,11 +315,16 @@ class TLSSocket:
 
     def _takeOut(self) -> None:
         """Take what OpenSSL has to say."""
+        self.out += self._rest()
+
+    def _rest(self) -> bytes:
+        """All that OpenSSL has to say."""
+        pieces = []
         try:
             while True:
-                self.out += self.connection.bio_read(_WIRE)
+                pieces.append(self.connection.bio_read(_WIRE))
         except SSL.WantReadError:
-            pass
+            return b"".join(pieces)
 
     # What is only the socket's.
 
